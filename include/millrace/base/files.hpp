@@ -1,0 +1,82 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "millrace/base/awaitable.hpp"
+#include "millrace/base/bytes.hpp"
+#include "millrace/base/result.hpp"
+
+namespace millrace {
+
+/// errno of the failed call; detail names the call and the path.
+struct FileError {
+  int error_number;
+  std::string detail;
+};
+[[noreturn]] void throw_exception_from_error(const FileError& error, const boost::source_location&);
+template <class T = void>
+using FileResult = ResultOf<T, FileError>;
+
+/// One open file. Blocking calls: make them on a file thread. Closed on destruction.
+class File {
+ public:
+  virtual ~File() = default;
+  /// Writes all of `pieces` at the end of what was written so far through this handle.
+  virtual FileResult<> append(std::span<const ByteView> pieces) = 0;
+  /// Up to `size` bytes from `offset`; fewer only at the end of the file.
+  virtual FileResult<std::string> read_at(std::uint64_t offset, std::size_t size) = 0;
+  virtual FileResult<> sync() = 0;
+};
+
+/// Every file goes through this. Blocking; thread-safe.
+class Files {
+ public:
+  virtual ~Files() = default;
+  /// Creates or truncates. Parents must exist.
+  virtual FileResult<std::unique_ptr<File>> create(const std::filesystem::path& path) = 0;
+  virtual FileResult<std::unique_ptr<File>> open(const std::filesystem::path& path) = 0;
+  /// Replaces `to` atomically.
+  virtual FileResult<> rename(const std::filesystem::path& from, const std::filesystem::path& to) = 0;
+  virtual FileResult<> remove(const std::filesystem::path& path) = 0;
+  virtual FileResult<> remove_all(const std::filesystem::path& path) = 0;
+  /// With parents; an existing directory is success.
+  virtual FileResult<> make_directories(const std::filesystem::path& path) = 0;
+  virtual FileResult<> sync_directory(const std::filesystem::path& path) = 0;
+  enum class Kind { none, file, directory };
+  virtual FileResult<Kind> kind(const std::filesystem::path& path) = 0;
+  /// Names (not paths) in a directory, unsorted.
+  virtual FileResult<std::vector<std::string>> list(const std::filesystem::path& path) = 0;
+  virtual FileResult<std::string> read_all(const std::filesystem::path& path, std::size_t bytes_max) = 0;
+};
+
+std::unique_ptr<Files> make_system_files();
+
+/// Files in memory for tests, with faults on demand.
+class MemoryFiles : public Files {
+ public:
+  /// Asked before each call that changes something; a non-zero errno makes that call fail with it.
+  virtual void on_change(std::function<int(std::string_view call, const std::filesystem::path&)> fault) = 0;
+};
+std::unique_ptr<MemoryFiles> make_memory_files();
+
+/// A bounded pool for blocking file work; at most `queue_max` jobs wait, a further one suspends its caller.
+class FileThreads {
+ public:
+  explicit FileThreads(std::size_t threads, std::size_t queue_max = 1024);
+  /// Runs what is queued, then joins.
+  ~FileThreads();
+  /// Runs `work` on a pool thread, then resumes on the coroutine's own executor. An exception of `work` comes through.
+  awaitable<void> run(std::function<void()> work);
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace millrace

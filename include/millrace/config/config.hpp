@@ -1,0 +1,72 @@
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "millrace/base/result.hpp"
+
+/// The one table of keys: reads, validates, documents.
+namespace millrace::config {
+
+/// The whole message for the user, naming file, line and key.
+enum class Errc { invalid = 1 };
+using Error = ErrorOf<Errc>;
+template <class T = void>
+using Result = ResultOf<T, Error>;
+
+/// A declared stream or delivery stream: the members of CreateStream / CreateDeliveryStream as JSON text, decoded and
+/// checked by the operation itself when it is declared.
+struct Declaration {
+  std::string name;
+  std::string json;
+  int line = 0;
+};
+struct ApiDeclaration {
+  std::string name, id;
+  std::filesystem::path openapi;
+  std::vector<std::string> stages;
+  int line = 0;
+};
+
+struct Config {
+  std::filesystem::path file;  ///< empty: built-in defaults
+  std::string listen_aws = "localhost:4566";
+  std::string listen_gateway = "localhost:8080";
+  std::string region = "us-east-1";
+  std::string account_id = "000000000000";
+  std::filesystem::path data_dir = "data";  ///< relative to the working directory
+  std::string storage_mode = "memory";
+  std::size_t memory_limit = 0;  ///< bytes; never 0 after load()
+  std::string auth_mode = "presence";
+  std::string log_level = "info", log_format = "auto";
+  std::size_t threads = 0;       ///< 0: one a CPU
+  std::chrono::milliseconds shutdown_deadline = std::chrono::seconds{8};
+  std::chrono::milliseconds stream_create_delay{0}, stream_update_delay{0}, stream_delete_delay{0};
+  std::chrono::milliseconds delivery_create_delay{0}, delivery_delete_delay{0};
+  bool reset_enabled = true;
+  std::vector<Declaration> streams, delivery_streams;
+  std::vector<ApiDeclaration> apis;
+};
+
+using Environment = std::map<std::string, std::string>;  ///< MILLRACE_* variables
+struct Loaded {
+  Config config;
+  std::vector<std::string> warnings;  ///< unknown MILLRACE_* names
+};
+/// Reads the file (nothing: defaults), then the environment over it; validates all.
+Result<Loaded> load(const std::optional<std::filesystem::path>& file, const Environment& environment);
+/// docs/configuration.md, whole, from the table.
+std::string document();
+/// `12GiB`, `512MiB`, `1048576`; nothing when it is not a size.
+std::optional<std::size_t> parse_size(std::string_view text) noexcept;
+/// `8s`, `250ms`, `5m`, `1h`.
+std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) noexcept;
+
+}  // namespace millrace::config

@@ -1,0 +1,38 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "millrace/base/cores.hpp"
+#include "millrace/base/http.hpp"
+#include "millrace/gateway/gateway.hpp"
+#include "millrace/gateway/service_caller.hpp"
+#include "millrace/services/operation.hpp"
+#include "millrace/telemetry/metrics.hpp"
+
+/// From a connection's request to a service's operation and back.
+namespace millrace::front {
+
+enum class AuthMode { presence, ignore };
+
+struct Options {
+  AuthMode auth = AuthMode::presence;
+  std::size_t body_bytes_max = 20u << 20;
+};
+
+/// What answers under /_millrace/; set by admin. Path is what follows the prefix, beginning with '/'.
+using AdminHandler = std::function<awaitable<void>(std::string_view path, http::Request&, http::ResponseWriter&)>;
+
+/// The in-process way to the operations: used by the gateway and by declarations from the config file.
+std::unique_ptr<gateway::ServiceCaller> make_service_caller(services::Environment& environment, telemetry::Registry& metrics, Cores& cores);
+
+/// The handler of the aws listener. Routing order: /_millrace, /_aws/execute-api, /restapis/{api}/{stage}/_user_request_,
+/// Host, X-Amz-Target prefix, credential-scope service, form with Action and Version, else AWS's no-target answers.
+std::unique_ptr<http::Handler> make_aws_handler(services::Environment& environment, gateway::Gateway& gateway, AdminHandler admin,
+                                                telemetry::Registry& metrics, Cores& cores, Options options);
+
+/// The handler of the gateway listener.
+std::unique_ptr<http::Handler> make_gateway_handler(gateway::Gateway& gateway, telemetry::Registry& metrics, Cores& cores);
+
+}  // namespace millrace::front

@@ -1,0 +1,97 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "millrace/base/awaitable.hpp"
+#include "millrace/base/buffer.hpp"
+#include "millrace/base/clock.hpp"
+#include "millrace/base/memory_budget.hpp"
+#include "millrace/base/random.hpp"
+
+namespace millrace::streams { class Streams;
+}
+namespace millrace::delivery { class Delivery;
+}
+
+/// AWS API surfaces: one folder a service, one file an operation. A handler sees typed values, never JSON or HTTP;
+/// decoding, validation and error bodies are written once, around the table.
+namespace millrace::services {
+
+/// An error as AWS names it: type (with its Exception suffix), HTTP status, message.
+struct ServiceError {
+  std::string type;
+  int status = 400;
+  std::string message;
+};
+
+/// What the operations work on. Outlives every call.
+struct Environment {
+  Clock& clock;
+  Random& random;
+  MemoryBudget& budget;
+  streams::Streams& streams;
+  delivery::Delivery* delivery = nullptr;
+  std::string account_id = "000000000000";
+  std::string region = "us-east-1";
+};
+
+/// One call's surroundings; the views live as long as the call.
+struct Context {
+  Environment& environment;
+  std::string_view request_id;
+};
+
+/// A large reply body, rendered piece by piece from what it pins, so that its memory is bounded whatever its size.
+class Pieces {
+ public:
+  virtual ~Pieces() = default;
+  /// Bytes in all, known before the first piece.
+  virtual std::uint64_t size() const noexcept = 0;
+  /// Appends the next piece (up to about 256 KiB) to `out`; false when nothing was left.
+  virtual bool next(Buffer& out) = 0;
+};
+
+/// Filled by an operation: either `body`, or `pieces`, or `error`.
+struct Reply {
+  Buffer body;                    ///< JSON text; empty for operations without output
+  std::unique_ptr<Pieces> pieces; ///< instead of body
+  std::optional<ServiceError> error;
+  /// SerializationException carries its text as "Message"; the rest as "message".
+  void clear() {
+    body.clear();
+    pieces.reset();
+    error.reset();
+  }
+};
+
+struct Operation {
+  std::string_view name;
+  /// @param body  the request's JSON text, not empty
+  /// Decodes, validates, runs; answers every client error by Reply::error. An exception is a bug (InternalFailure).
+  awaitable<void> (*run)(Context& context, std::string_view body, Reply& reply);
+};
+
+/// One AWS service as the wire knows it.
+struct Service {
+  std::string_view name;           ///< "kinesis", the signing name and the gateway's uri name
+  std::string_view target_prefix;  ///< "Kinesis_20131202"
+  std::span<const Operation* const> operations;
+  const Operation* find(std::string_view operation) const noexcept;
+};
+
+/// All services that are served.
+std::span<const Service> all_services();
+const Service* find_service(std::string_view name) noexcept;
+const Service* find_service_by_target(std::string_view target_prefix) noexcept;
+
+/// AWS service names by target prefix or signing name that exist but are not served, so that the answer can say so.
+std::optional<std::string_view> known_unserved_service(std::string_view target_prefix_or_signing_name) noexcept;
+
+/// Writes {"__type":..., "message":...} as the JSON protocols do.
+void write_error_body(const ServiceError& error, Buffer& out);
+
+}  // namespace millrace::services

@@ -1,0 +1,128 @@
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "millrace/base/awaitable.hpp"
+#include "millrace/base/clock.hpp"
+#include "millrace/base/digest.hpp"
+#include "millrace/base/random.hpp"
+#include "millrace/base/result.hpp"
+#include "millrace/log/engine.hpp"
+#include "millrace/state/store.hpp"
+#include "millrace/streams/iterator.hpp"
+#include "millrace/streams/sequence_number.hpp"
+
+/// The Kinesis domain: streams and their shards. Knows nothing of HTTP or request bodies.
+namespace millrace::streams {
+
+enum class Errc {
+  exists = 1,
+  not_found,
+  not_active,       ///< detail is the state's name, e.g. CREATING
+  shard_limit,      ///< more than Options::shards_max in all
+  too_many_tags,    ///< over 50 after the change
+  retention_order,  ///< increase to less, or decrease to more, than there is
+  failed,           ///< state or log refused; detail says how
+};
+using Error = ErrorOf<Errc>;
+template <class T = void>
+using Result = ResultOf<T, Error>;
+
+enum class Status { creating, active, updating, deleting };
+std::string_view status_name(Status status) noexcept;  ///< CREATING, ...
+
+struct HashRange {
+  Uint128 first, last;  ///< both included
+};
+/// n equal ranges as AWS makes them: step = floor(2^128 / n), the last ends at 2^128 - 1.
+std::vector<HashRange> equal_ranges(std::uint32_t n);
+
+/// One shard; immutable but for its log.
+struct Shard {
+  std::uint32_t index = 0;
+  std::string id;  ///< shardId-000000000000
+  HashRange range;
+  std::int64_t created_s = 0;
+  std::optional<std::uint32_t> parent, adjacent_parent;
+  std::optional<std::int64_t> ended_s;  ///< set when closed by a reshard
+  SequenceNumbers numbers{0, 0};
+  std::shared_ptr<log::Log> log;
+};
+
+using Tags = std::map<std::string, std::string>;
+
+/// A stream at one moment: an immutable snapshot, replaced as a whole by every change. Hold it by StreamRef across a
+/// co_await; look up again to see changes.
+struct Stream {
+  std::string name;
+  std::uint64_t incarnation = 0;  ///< never reused
+  TimePoint created;
+  TimePoint settled;  ///< CREATING or UPDATING until then
+  bool created_settled = false;  ///< the first transition (CREATING) is over: a pending one is UPDATING
+  bool deleting = false;
+  std::chrono::hours retention{24};
+  Tags tags;
+  std::vector<std::shared_ptr<const Shard>> shards;  ///< by index, closed ones too
+
+  Status status(TimePoint now) const noexcept;
+  /// The open shard whose range holds `hash`.
+  const Shard& route(Uint128 hash) const noexcept;
+  std::size_t open_shards() const noexcept { return open_last_.size(); }
+  /// Lenient as AWS: `shardId-000000000001`, `x-1`, `1`. Null when there is none.
+  const Shard* find_shard(std::string_view id) const noexcept;
+  /// Fills the routing table from `shards`; called once, before the snapshot is published.
+  void index_routing();
+
+ private:
+  std::vector<Uint128> open_last_;           // last hash of each open shard, ascending
+  std::vector<std::uint32_t> open_index_;    // its position in `shards`
+};
+using StreamRef = std::shared_ptr<const Stream>;
+
+struct Options {
+  std::chrono::milliseconds create_delay{0}, update_delay{0}, delete_delay{0};
+  std::uint32_t shards_max = 20'000;  ///< in all
+};
+
+struct CreateStream {
+  std::string name;
+  std::uint32_t shard_count = 1;
+  Tags tags;
+  std::chrono::hours retention{24};
+};
+
+/// All streams of the account. Thread-safe; find() is cheap and never waits.
+class Streams {
+ public:
+  virtual ~Streams() = default;
+  /// By name; null when there is none (a stream in DELETING is found, one in CREATING too).
+  virtual StreamRef find(std::string_view name) const = 0;
+  virtual StreamRef find_incarnation(std::uint64_t incarnation) const = 0;
+  /// Up to `limit` in order of name, after `after` (exclusive).
+  virtual std::vector<StreamRef> list(std::string_view after, std::size_t limit) const = 0;
+  virtual std::uint64_t open_shards() const = 0;
+
+  virtual awaitable<Result<StreamRef>> create(CreateStream spec) = 0;
+  virtual awaitable<Result<>> remove(std::string name) = 0;
+  virtual awaitable<Result<>> add_tags(std::string name, Tags tags) = 0;
+  virtual awaitable<Result<>> remove_tags(std::string name, std::vector<std::string> keys) = 0;
+  enum class RetentionChange { increase, decrease, set };
+  virtual awaitable<Result<>> set_retention(std::string name, std::chrono::hours retention, RetentionChange change) = 0;
+  /// Removes every stream (reset).
+  virtual awaitable<Result<>> clear() = 0;
+
+  virtual const IteratorCodec& iterators() const noexcept = 0;
+  virtual log::Engine& engine() noexcept = 0;
+  virtual Clock& clock() noexcept = 0;
+};
+
+awaitable<std::unique_ptr<Streams>> make_streams(Clock& clock, Random& random, state::Store& store, log::Engine& engine, Options options);
+
+}  // namespace millrace::streams
