@@ -1,3 +1,4 @@
+cmake_minimum_required(VERSION 3.25)
 # Fails when a file of layer NAME includes a header of a layer that ALLOWED does not name.
 string(REPLACE "," ";" ALLOWED "${ALLOWED}")
 file(GLOB_RECURSE files ${ROOT}/src/${NAME}/* ${ROOT}/include/millrace/${NAME}/*)
