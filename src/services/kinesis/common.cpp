@@ -1,0 +1,243 @@
+#include "services/kinesis/common.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+
+#include "millrace/codec/base64.hpp"
+#include "millrace/codec/decimal.hpp"
+
+namespace millrace::services::kinesis {
+namespace {
+
+constexpr std::uint64_t kShardLimit = 20'000;
+constexpr std::chrono::seconds kPageTokenLife{300};
+
+bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+
+bool matches_decimal(std::string_view value, std::size_t digits_max) noexcept {
+  if (value == "0") return true;
+  return !value.empty() && value[0] != '0' && value.size() <= digits_max && std::all_of(value.begin(), value.end(), is_digit);
+}
+
+// Where ":stream/" stands in a well-formed stream ARN.
+std::size_t arn_resource(std::string_view arn) noexcept {
+  constexpr std::string_view kStart = "arn:aws", kService = ":kinesis:", kResource = ":stream/";
+  constexpr std::size_t kAccountDigits = 12;
+  if (!arn.starts_with(kStart)) return arn.npos;
+  const std::size_t service = arn.find(kService, kStart.size());
+  if (service == arn.npos) return arn.npos;
+  for (std::size_t at = arn.find(kResource, service); at != arn.npos; at = arn.find(kResource, at + 1)) {
+    if (at < service + kService.size() + 1 + kAccountDigits || arn[at - kAccountDigits - 1] != ':') continue;
+    const std::string_view account = arn.substr(at - kAccountDigits, kAccountDigits);
+    const std::string_view rest = arn.substr(at + kResource.size());
+    if (!std::all_of(account.begin(), account.end(), is_digit) || rest.empty()) continue;
+    if (arn.substr(0, at).find_first_of("\n\r") != arn.npos || rest.find_first_of(" \t\n\v\f\r") != rest.npos) continue;
+    return at;
+  }
+  return arn.npos;
+}
+
+std::string stream_text(const Environment& environment, std::string_view stream) {
+  return "tream " + std::string(stream) + " under account " + environment.account_id;
+}
+
+// Letters, digits and blanks of every script, by block: near enough to Unicode's categories for what AWS refuses.
+bool tag_letter(char32_t c) noexcept {
+  if (c < 0x80) return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == ' ';
+  return c == 0xa0 || c == 0xaa || c == 0xb5 || c == 0xba || (c >= 0xc0 && c <= 0x200a && c != 0xd7 && c != 0xf7) ||
+         (c >= 0x2c00 && c <= 0xd7ff) || (c >= 0xf900 && c <= 0xfdff) || (c >= 0xfe70 && c <= 0xfefc) ||
+         (c >= 0xff10 && c <= 0xffdc) || (c >= 0x10000 && c <= 0x1efff) || (c >= 0x20000 && c <= 0x323af);
+}
+
+enum class TagCharacters { good, percent, bad };
+TagCharacters tag_characters(std::string_view text) noexcept {
+  TagCharacters found = TagCharacters::good;
+  for (std::size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    const std::size_t size = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    char32_t c = size == 1 ? lead : lead & (0xffu >> (size + 1));
+    for (std::size_t k = 1; k < size && i + k < text.size(); ++k) c = (c << 6) | (static_cast<unsigned char>(text[i + k]) & 0x3f);
+    i += size;
+    if (c == '%') found = TagCharacters::percent;
+    else if (!tag_letter(c) && (c >= 0x80 || std::string_view("_.:/=+-@").find(static_cast<char>(c)) == std::string_view::npos))
+      return TagCharacters::bad;
+  }
+  return found;
+}
+
+// AWS checks characters twice, with two texts; a percent sign passes the first check and fails the second.
+std::optional<ServiceError> tag_character_error(const Environment& environment, std::string_view stream, TagCharacters found,
+                                                std::string_view change) {
+  switch (found) {
+    case TagCharacters::good: return std::nullopt;
+    case TagCharacters::bad:
+      return invalid_argument("Some tags contain invalid characters. Valid characters: Unicode letters, digits, white space, _ . / = + - % @.");
+    case TagCharacters::percent:
+      return invalid_argument("Failed to " + std::string(change) + " s" + stream_text(environment, stream) +
+                              " because some tags contained illegal characters. The allowed characters are Unicode letters, "
+                              "white-spaces, '_',',','/','=','+','-','@'.");
+  }
+  std::abort();
+}
+
+bool reserved_tag(std::string_view key) noexcept { return key.starts_with("aws:"); }
+
+}  // namespace
+
+bool matches_name(std::string_view value) noexcept {
+  return !value.empty() && std::all_of(value.begin(), value.end(), [](char c) {
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '.' || c == '-';
+  });
+}
+bool matches_stream_arn(std::string_view value) noexcept { return arn_resource(value) != value.npos; }
+bool matches_hash_key(std::string_view value) noexcept { return matches_decimal(value, 39); }
+bool matches_sequence_number(std::string_view value) noexcept { return matches_decimal(value, 129); }
+
+Outcome<std::string_view> selected_name(const StreamSelector& selector) {
+  if (!selector.name && !selector.arn) return invalid_argument("Either StreamName or StreamARN must be provided.");
+  if (!selector.arn) return std::string_view(*selector.name);
+  const std::string_view arn = *selector.arn;
+  const std::string_view name = arn.substr(arn_resource(arn) + std::string_view(":stream/").size());
+  if (selector.name && *selector.name != name)
+    return invalid_argument("StreamName " + *selector.name + " and StreamARN " + *selector.arn + " do not name the same stream.");
+  return name;
+}
+
+Outcome<streams::StreamRef> find_stream(Context& context, const StreamSelector& selector) {
+  const Outcome<std::string_view> name = selected_name(selector);
+  if (!name) return name.error();
+  streams::StreamRef stream = context.environment.streams.find(*name);
+  if (!stream) return stream_not_found(context.environment, *name);
+  return stream;
+}
+
+std::string stream_arn(const Environment& environment, std::string_view stream) {
+  return "arn:aws:kinesis:" + environment.region + ":" + environment.account_id + ":stream/" + std::string(stream);
+}
+
+ServiceError stream_not_found(const Environment& environment, std::string_view stream) {
+  return {"ResourceNotFoundException", 400, "S" + stream_text(environment, stream) + " not found."};
+}
+
+ServiceError shard_not_found(const Environment& environment, std::string_view stream, std::string_view shard) {
+  return {"ResourceNotFoundException", 400,
+          "Shard " + std::string(shard) + " in s" + stream_text(environment, stream) + " does not exist"};
+}
+
+ServiceError shard_id_unknown(const Environment& environment, std::string_view stream, std::string_view shard_as_given) {
+  return {"ResourceNotFoundException", 400,
+          "Could not find shard " + std::string(shard_as_given) + " in s" + stream_text(environment, stream) + "."};
+}
+
+ServiceError to_service_error(const streams::Error& error, const Environment& environment, const Subject& subject) {
+  const std::string stream = stream_text(environment, subject.stream);
+  switch (error.code) {
+    case streams::Errc::exists: return {"ResourceInUseException", 400, "S" + stream + " already exists."};
+    case streams::Errc::not_found: return stream_not_found(environment, subject.stream);
+    case streams::Errc::not_active:
+      return {"ResourceInUseException", 400, "S" + stream + " not ACTIVE, instead in state " + error.detail};
+    case streams::Errc::shard_limit:
+      return {"LimitExceededException", 400,
+              "This request would exceed the shard limit for the account " + environment.account_id + " in " + environment.region +
+                  ". Current shard count for the account: " + std::to_string(environment.streams.open_shards()) +
+                  ". Limit: " + std::to_string(kShardLimit) +
+                  ". Number of additional shards that would have resulted from this request: " + std::to_string(subject.shards_wanted) +
+                  ". Refer to the AWS Service Limits page (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for "
+                  "current limits and how to request higher limits."};
+    case streams::Errc::too_many_tags:
+      return invalid_argument("Failed to add tags to s" + stream +
+                              " because a given stream cannot have more than 50 tags associated with it.");
+    case streams::Errc::retention_order: {
+      const std::string wanted = std::to_string(subject.retention_wanted.count());
+      const std::string now = std::to_string(subject.retention_now.count());
+      return invalid_argument("Requested retention period (" + wanted + " hours) for stream " + std::string(subject.stream) +
+                              (subject.retention_increase ? " can not be shorter than existing retention period (" + now +
+                                                                " hours). Use DecreaseRetentionPeriod API."
+                                                          : " can not be longer than existing retention period (" + now +
+                                                                " hours). Use IncreaseRetentionPeriod API."));
+    }
+    case streams::Errc::failed: return {"InternalFailure", 500, ""};
+  }
+  std::abort();
+}
+
+ServiceError to_service_error(const log::Error& error, const Environment& environment, std::string_view stream, std::string_view shard) {
+  switch (error.code) {
+    case log::Errc::not_found:
+    case log::Errc::ended: return stream_not_found(environment, stream);
+    case log::Errc::full:
+      return {"ProvisionedThroughputExceededException", 400,
+              "Rate exceeded for shard " + std::string(shard) + " in s" + stream_text(environment, stream) + "."};
+    case log::Errc::stale_epoch:
+    case log::Errc::not_owner:
+    case log::Errc::conflict:
+    case log::Errc::write_failed:
+    case log::Errc::damaged:
+    case log::Errc::stopped: return {"InternalFailure", 500, ""};
+  }
+  std::abort();
+}
+
+std::optional<std::uint32_t> shard_index(std::string_view id) noexcept {
+  const std::size_t dash = id.find('-');
+  const std::string_view digits = dash == id.npos ? id : id.substr(dash + 1);
+  std::uint32_t index = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
+  if (error != std::errc{} || end != digits.data() + digits.size() || index > 2147483647u) return std::nullopt;
+  return index;
+}
+
+ShardOutput shard_output(const streams::Stream& stream, const streams::Shard& shard) {
+  ShardOutput out;
+  out.id = shard.id;
+  if (shard.parent) out.parent = stream.shards[*shard.parent]->id;
+  if (shard.adjacent_parent) out.adjacent_parent = stream.shards[*shard.adjacent_parent]->id;
+  out.hash_keys = {codec::to_decimal(shard.range.first), codec::to_decimal(shard.range.last)};
+  out.sequence_numbers.starting = shard.numbers.starting();
+  if (shard.ended_s) out.sequence_numbers.ending = shard.numbers.ending(*shard.ended_s);
+  return out;
+}
+
+std::optional<ServiceError> check_tags(const Environment& environment, std::string_view stream, const streams::Tags& tags) {
+  TagCharacters worst = TagCharacters::good;
+  for (const auto& [key, value] : tags) worst = std::max({worst, tag_characters(key), tag_characters(value)});
+  if (auto error = tag_character_error(environment, stream, worst, "add tags to")) return error;
+  for (const auto& [key, value] : tags)
+    if (reserved_tag(key))
+      return invalid_argument("Failed to add tags to s" + stream_text(environment, stream) + " because tag keys that start with 'aws:' are reserved.");
+  return std::nullopt;
+}
+
+std::optional<ServiceError> check_tag_keys_to_remove(const Environment& environment, std::string_view stream,
+                                                     const std::vector<std::string>& keys) {
+  TagCharacters worst = TagCharacters::good;
+  for (const std::string& key : keys) worst = std::max(worst, tag_characters(key));
+  return tag_character_error(environment, stream, worst, "remove tags from");
+}
+
+// Base64 of `1 <issued ms> <listing>\n<after>`: opaque to clients, and nothing in it is worth forging.
+std::string write_page_token(const Environment& environment, const PageToken& token) {
+  return codec::base64::encode("1 " + std::to_string(environment.clock.now().time_since_epoch().count()) + " " + token.listing + "\n" +
+                               token.after);
+}
+
+Outcome<PageToken> read_page_token(const Environment& environment, std::string_view text, std::string_view operation) {
+  const std::optional<std::string> plain = codec::base64::decode(text);
+  const ServiceError invalid = invalid_argument("Invalid NextToken.");
+  if (!plain || !plain->starts_with("1 ")) return invalid;
+  std::int64_t issued_ms = 0;
+  const auto [end, error] = std::from_chars(plain->data() + 2, plain->data() + plain->size(), issued_ms);
+  const std::size_t at = static_cast<std::size_t>(end - plain->data());
+  const std::size_t line = plain->find('\n');
+  if (error != std::errc{} || line == plain->npos || at >= line || (*plain)[at] != ' ') return invalid;
+  PageToken token{plain->substr(at + 1, line - at - 1), plain->substr(line + 1)};
+  if (!token.listing.starts_with(operation)) return invalid;
+  // Compared as numbers: a forged issue time must not overflow time arithmetic.
+  const std::int64_t now_ms = environment.clock.now().time_since_epoch().count();
+  if (issued_ms < now_ms - std::chrono::milliseconds(kPageTokenLife).count() || issued_ms > now_ms)
+    return ServiceError{"ExpiredNextTokenException", 400, "The NextToken has expired. Tokens are valid for 300 seconds."};
+  return token;
+}
+
+}  // namespace millrace::services::kinesis
