@@ -17,8 +17,8 @@ struct Uint128 {
 
 /// MD5 of one key as a big-endian 128-bit number.
 Uint128 md5(std::string_view key) noexcept;
-/// MD5 of many keys at once; out.size() == keys.size(). Keys of up to 55 bytes go through 8 lanes where the CPU has
-/// AVX2 (asked at run time); longer ones one by one.
+/// MD5 of many keys at once; out.size() == keys.size(). Keys of up to 55 bytes go side by side through the lanes of
+/// vectors: 4, or what the CPU has when asked at run time, 8 (AVX2) or 16 (AVX-512). Longer ones go one by one.
 void md5_many(std::span<const std::string_view> keys, std::span<Uint128> out) noexcept;
 
 /// SHA-256, 32 bytes.
@@ -37,6 +37,7 @@ class Sealer {
 
  private:
   std::array<std::byte, kKeyBytes> key_;
+  std::uint64_t key_id_;  ///< what a thread's context knows its key by
 };
 
 }  // namespace millrace

@@ -1,0 +1,24 @@
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include "base/md5_kernels.hpp"
+
+#if defined(MILLRACE_MD5_X86)
+#pragma GCC push_options
+#pragma GCC target("avx2")
+#include "base/md5_lanes.hpp"
+
+namespace millrace::md5_kernels {
+namespace {
+using V8 [[gnu::vector_size(32)]] = std::uint32_t;
+}
+
+void lanes8(const std::string_view* const* keys, std::size_t count, Uint128* const* out) noexcept {
+  md5_lanes<V8>(keys, count, out);
+}
+
+}  // namespace millrace::md5_kernels
+#pragma GCC pop_options
+#endif
