@@ -44,6 +44,26 @@ class JsonReader {
   std::size_t error_offset() const noexcept { return static_cast<std::size_t>(at_ - begin_); }
 
  private:
+  friend bool json_compact(std::string_view text, std::string& out);
+
+  /// Nothing can be read after an error, because then the text ends where the error is.
+  bool fail() noexcept {
+    failed_ = true;
+    end_ = at_;
+    return false;
+  }
+  void skip_blanks() noexcept {
+    while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\r' || *at_ == '\t')) ++at_;
+  }
+  bool begin(char bracket) noexcept;
+  bool string(JsonString& out) noexcept;
+  bool escape() noexcept;
+  bool number() noexcept;
+  bool literal(std::string_view word) noexcept;
+  bool name(JsonString& out) noexcept;
+  template <class Sink>
+  bool walk(Sink& sink) noexcept;
+
   const char* at_;
   const char* begin_;
   const char* end_;
@@ -52,6 +72,35 @@ class JsonReader {
   int depth_ = 0;
   std::string key_;
 };
+
+inline bool JsonReader::begin(char bracket) noexcept {
+  skip_blanks();
+  if (at_ == end_ || *at_ != bracket || depth_ == kDepthMax) return fail();
+  ++at_;
+  ++depth_;
+  fresh_ = true;
+  return true;
+}
+
+inline bool JsonReader::begin_object() noexcept { return begin('{'); }
+inline bool JsonReader::begin_array() noexcept { return begin('['); }
+
+inline bool JsonReader::next_element() noexcept {
+  skip_blanks();
+  if (at_ == end_) return fail();
+  if (*at_ == ']') {
+    ++at_;
+    --depth_;
+    fresh_ = false;
+    return false;
+  }
+  if (!fresh_) {
+    if (*at_ != ',') return fail();
+    ++at_;
+  }
+  fresh_ = false;
+  return true;
+}
 
 /// Undoes the escapes of a JsonString known to be valid, as UTF-8, appending to `out`.
 void json_unescape(std::string_view raw, std::string& out);
