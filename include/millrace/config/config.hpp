@@ -25,7 +25,7 @@ using Result = ResultOf<T, Error>;
 /// checked by the operation itself when it is declared.
 struct Declaration {
   std::string name;
-  std::string json;
+  std::string json;  ///< a stream's may hold RetentionPeriodHours too, which CreateStream has not
   int line = 0;
 };
 struct ApiDeclaration {
@@ -43,13 +43,14 @@ struct Config {
   std::string account_id = "000000000000";
   std::filesystem::path data_dir = "data";  ///< relative to the working directory
   std::string storage_mode = "memory";
-  std::size_t memory_limit = 0;  ///< bytes; never 0 after load()
+  std::size_t memory_limit = 0;  ///< bytes; load() fills in what the machine suggests
   std::string auth_mode = "presence";
   std::string log_level = "info", log_format = "auto";
-  std::size_t threads = 0;       ///< 0: one a CPU
+  std::size_t threads = 0;  ///< 0: one a CPU
   std::chrono::milliseconds shutdown_deadline = std::chrono::seconds{8};
   std::chrono::milliseconds stream_create_delay{0}, stream_update_delay{0}, stream_delete_delay{0};
   std::chrono::milliseconds delivery_create_delay{0}, delivery_delete_delay{0};
+  bool limits_enforced = false;
   bool reset_enabled = true;
   std::vector<Declaration> streams, delivery_streams;
   std::vector<ApiDeclaration> apis;
@@ -60,7 +61,8 @@ struct Loaded {
   Config config;
   std::vector<std::string> warnings;  ///< unknown MILLRACE_* names
 };
-/// Reads the file (nothing: defaults), then the environment over it; validates all.
+/// Reads the file (nothing: defaults), then the environment over it; validates all. Every mistake found is told, one a
+/// line.
 Result<Loaded> load(const std::optional<std::filesystem::path>& file, const Environment& environment);
 /// docs/configuration.md, whole, from the table.
 std::string document();

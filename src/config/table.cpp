@@ -1,0 +1,368 @@
+#include "config/table.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <numeric>
+
+namespace millrace::config {
+namespace {
+
+using std::string_view_literals::operator""sv;
+
+constexpr std::uint64_t kMiB = 1u << 20;
+constexpr std::uint64_t kMinute = 60'000;
+constexpr std::array kStorageModes{"memory"sv, "durable"sv};
+constexpr std::array kAuthModes{"presence"sv, "ignore"sv};
+constexpr std::array kLogLevels{"debug"sv, "info"sv, "warn"sv, "error"sv};
+constexpr std::array kLogFormats{"auto"sv, "text"sv, "json"sv};
+
+constexpr Key kKeys[] = {
+    {.path = "listen.aws",
+     .kind = Kind::address,
+     .target = &Config::listen_aws,
+     .sentence =
+         "Where the AWS service APIs and the operator's pages under `/_millrace/` answer. `localhost` means 127.0.0.1 "
+         "and ::1, a literal address binds only itself, port 0 takes a free one (the ready line names it)."},
+    {.path = "listen.gateway",
+     .kind = Kind::address,
+     .target = &Config::listen_gateway,
+     .sentence = "Where deployed REST APIs answer as `/{stage}/{resource...}`; written as `listen.aws`."},
+    {.path = "region",
+     .kind = Kind::region,
+     .target = &Config::region,
+     .sentence = "The region in ARNs. Requests signed for any region are served."},
+    {.path = "account_id",
+     .kind = Kind::account,
+     .target = &Config::account_id,
+     .sentence = "The account in ARNs and messages: twelve digits."},
+    {.path = "data_dir",
+     .kind = Kind::path,
+     .target = &Config::data_dir,
+     .sentence = "Where data lies, relative to the working directory; objects are under `s3/<bucket>/` in it."},
+    {.path = "storage.mode",
+     .kind = Kind::choice,
+     .target = &Config::storage_mode,
+     .sentence =
+         "`memory`: records live until the daemon stops or their retention ends; delivered objects stay on disk.",
+     .choices = kStorageModes,
+     .refused = "durable",
+     .refused_because = "records cannot be kept on disk yet"},
+    {.path = "storage.memory_limit",
+     .kind = Kind::size,
+     .target = &Config::memory_limit,
+     .sentence = "The one bound on memory that grows with load: stored records, bodies, replies, delivery. When it is "
+                 "reached, puts are refused as throttled; nothing stored is dropped before its retention ends.",
+     .min = 16 * kMiB,
+     .fallback_text = "a quarter of the memory of the machine or its cgroup"},
+    {.path = "auth.mode",
+     .kind = Kind::choice,
+     .target = &Config::auth_mode,
+     .sentence = "`presence`: AWS requests must carry credentials of the right form, whose values are not checked; "
+                 "`ignore`: unsigned requests are served too.",
+     .choices = kAuthModes},
+    {.path = "log.level",
+     .kind = Kind::choice,
+     .target = &Config::log_level,
+     .sentence = "The least severe lines that are logged, on standard error.",
+     .choices = kLogLevels},
+    {.path = "log.format",
+     .kind = Kind::choice,
+     .target = &Config::log_format,
+     .sentence = "`auto`: text on a terminal, JSON lines otherwise.",
+     .choices = kLogFormats},
+    {.path = "threads",
+     .kind = Kind::count,
+     .target = &Config::threads,
+     .sentence = "Network threads; 0 starts one for each CPU.",
+     .max = 1024},
+    {.path = "shutdown.deadline",
+     .kind = Kind::duration,
+     .target = &Config::shutdown_deadline,
+     .sentence = "How long a stop may take to finish requests and deliver what the buffers hold.",
+     .max = 60 * kMinute},
+    {.path = "limits.enforce",
+     .kind = Kind::boolean,
+     .target = &Config::limits_enforced,
+     .sentence = "Whether AWS's rates and account quotas apply. Sizes and counts of one request always do.",
+     .refused = "true",
+     .refused_because = "rates and quotas cannot be enforced yet"},
+    {.path = "delays.stream_create",
+     .kind = Kind::duration,
+     .target = &Config::stream_create_delay,
+     .sentence = "How long a stream stays CREATING.",
+     .max = 60 * kMinute},
+    {.path = "delays.stream_update",
+     .kind = Kind::duration,
+     .target = &Config::stream_update_delay,
+     .sentence = "How long a stream stays UPDATING.",
+     .max = 60 * kMinute},
+    {.path = "delays.stream_delete",
+     .kind = Kind::duration,
+     .target = &Config::stream_delete_delay,
+     .sentence = "How long a stream stays DELETING.",
+     .max = 60 * kMinute},
+    {.path = "delays.delivery_create",
+     .kind = Kind::duration,
+     .target = &Config::delivery_create_delay,
+     .sentence = "How long a delivery stream stays CREATING.",
+     .max = 60 * kMinute},
+    {.path = "delays.delivery_delete",
+     .kind = Kind::duration,
+     .target = &Config::delivery_delete_delay,
+     .sentence = "How long a delivery stream stays DELETING.",
+     .max = 60 * kMinute},
+    {.path = "admin.reset",
+     .kind = Kind::boolean,
+     .target = &Config::reset_enabled,
+     .sentence = "Whether `POST /_millrace/reset` is served."},
+};
+
+constexpr Member kStreamMembers[] = {
+    {"StreamName", "Required; 1 to 128 of letters, digits, `_`, `.` and `-`."},
+    {"ShardCount",
+     "How many shards a new stream gets; 1 when absent. An existing stream keeps its own, and the log says so."},
+    {"RetentionPeriodHours", "24 to 8760; 24 when absent."},
+    {"Tags", "Names and values."},
+};
+constexpr Member kApiMembers[] = {
+    {"name", "Required; tells the APIs apart."},
+    {"id", "Ten of a-z and 0-9: the API's part in host names and paths. Derived from the name when absent."},
+    {"openapi", "Required; an OpenAPI 3.0 file as AWS exports it, JSON or YAML, relative to the config file."},
+    {"stages", "Required; the names under which the API is deployed: 1 to 128 of letters, digits, `_` and `-`."},
+};
+constexpr List kLists[] = {
+    {"streams", "Kinesis streams that exist once the daemon is ready.", kStreamMembers},
+    {"delivery_streams",
+     "Delivery streams that exist once the daemon is ready: the members of Firehose's CreateDeliveryStream by their "
+     "own "
+     "names, checked by that operation.",
+     {}},
+    {"apis", "REST APIs that are deployed once the daemon is ready.", kApiMembers},
+};
+
+bool all_of(std::string_view text, std::string_view allowed) {
+  return text.find_first_not_of(allowed) == std::string_view::npos;
+}
+
+constexpr std::string_view kDigits = "0123456789";
+constexpr std::string_view kRegionChars = "abcdefghijklmnopqrstuvwxyz0123456789-";
+
+std::string size_text(std::uint64_t bytes) {
+  static constexpr std::pair<std::uint64_t, std::string_view> units[] = {
+      {1ull << 30, "GiB"}, {1ull << 20, "MiB"}, {1ull << 10, "KiB"}};
+  for (auto [factor, unit] : units)
+    if (bytes >= factor && bytes % factor == 0) return std::to_string(bytes / factor).append(unit);
+  return std::to_string(bytes);
+}
+
+std::string duration_text(std::uint64_t ms) {
+  static constexpr std::pair<std::uint64_t, std::string_view> units[] = {{3'600'000, "h"}, {60'000, "m"}, {1000, "s"}};
+  for (auto [factor, unit] : units)
+    if (ms >= factor && ms % factor == 0) return std::to_string(ms / factor).append(unit);
+  return ms == 0 ? "0s" : std::to_string(ms).append("ms");
+}
+
+std::string amount_text(Kind kind, std::uint64_t amount) {
+  if (kind == Kind::size) return size_text(amount);
+  if (kind == Kind::duration) return duration_text(amount);
+  return std::to_string(amount);
+}
+
+std::string join(std::span<const std::string_view> words, std::string_view quote, std::string_view without = {}) {
+  std::string out;
+  for (std::string_view word : words) {
+    if (word == without) continue;
+    if (!out.empty()) out += ", ";
+    out.append(quote).append(word).append(quote);
+  }
+  return out;
+}
+
+std::string quoted(std::string_view text) {
+  std::string out = "'";
+  // A value from outside is repeated only so far, and never with characters that could move a terminal's cursor.
+  for (char c : text.substr(0, 80)) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  if (text.size() > 80) out += "...";
+  return out + "'";
+}
+
+}  // namespace
+
+std::span<const Key> keys() noexcept { return kKeys; }
+std::span<const List> lists() noexcept { return kLists; }
+
+std::string environment_name(std::string_view path) {
+  std::string out = "MILLRACE_";
+  for (char c : path) out += c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return out;
+}
+
+std::string_view kind_text(Kind kind) noexcept {
+  switch (kind) {
+    case Kind::address:
+      return "address";
+    case Kind::region:
+      return "region name";
+    case Kind::account:
+      return "twelve digits";
+    case Kind::path:
+      return "path";
+    case Kind::choice:
+      return "one of";
+    case Kind::size:
+      return "size";
+    case Kind::duration:
+      return "duration";
+    case Kind::count:
+      return "number";
+    case Kind::boolean:
+      return "true or false";
+  }
+  return {};
+}
+
+std::string bounds_text(const Key& key) {
+  if (key.kind == Kind::choice) return join(key.choices, "`", key.refused);
+  if (key.kind == Kind::boolean) return key.refused == "true" ? "`false`" : key.refused == "false" ? "`true`" : "";
+  if (key.kind != Kind::size && key.kind != Kind::duration && key.kind != Kind::count) return {};
+  if (key.max == std::numeric_limits<std::uint64_t>::max()) return "at least " + amount_text(key.kind, key.min);
+  return amount_text(key.kind, key.min) + " to " + amount_text(key.kind, key.max);
+}
+
+std::string default_text(const Key& key) {
+  if (!key.fallback_text.empty()) return std::string(key.fallback_text);
+  static const Config defaults;
+  struct Render {
+    const Key& key;
+    std::string operator()(std::string Config::*m) const { return defaults.*m; }
+    std::string operator()(std::filesystem::path Config::*m) const { return (defaults.*m).string(); }
+    std::string operator()(std::size_t Config::*m) const { return amount_text(key.kind, defaults.*m); }
+    std::string operator()(std::chrono::milliseconds Config::*m) const {
+      return duration_text(static_cast<std::uint64_t>((defaults.*m).count()));
+    }
+    std::string operator()(bool Config::*m) const { return defaults.*m ? "true" : "false"; }
+  };
+  return std::visit(Render{key}, key.target);
+}
+
+std::string set_value(const Key& key, std::string_view text, Config& config) {
+  if (!key.refused.empty() && text == key.refused)
+    return quoted(text) + " is not available: " + std::string(key.refused_because) + "; use " + default_text(key);
+  auto in_bounds = [&](std::uint64_t amount) -> std::string {
+    if (amount >= key.min && amount <= key.max) return {};
+    return quoted(text) + " is out of range: " + bounds_text(key);
+  };
+  switch (key.kind) {
+    case Kind::address:
+      if (!parse_address(text))
+        return quoted(text) + " is not an address: write localhost:4566, 0.0.0.0:4566 or [::1]:4566";
+      config.*std::get<std::string Config::*>(key.target) = text;
+      return {};
+    case Kind::region:
+      if (text.empty() || text.size() > 64 || !all_of(text, kRegionChars))
+        return quoted(text) + " is not a region name: write one like us-east-1";
+      config.*std::get<std::string Config::*>(key.target) = text;
+      return {};
+    case Kind::account:
+      if (text.size() != 12 || !all_of(text, kDigits)) return quoted(text) + " is not an account: write twelve digits";
+      config.*std::get<std::string Config::*>(key.target) = text;
+      return {};
+    case Kind::path:
+      if (text.empty() || text.find('\0') != std::string_view::npos) return "is not a path";
+      config.*std::get<std::filesystem::path Config::*>(key.target) = text;
+      return {};
+    case Kind::choice:
+      if (std::find(key.choices.begin(), key.choices.end(), text) == key.choices.end())
+        return quoted(text) + " is not known: use one of " + join(key.choices, "", key.refused);
+      config.*std::get<std::string Config::*>(key.target) = text;
+      return {};
+    case Kind::size: {
+      auto bytes = parse_size(text);
+      if (!bytes) return quoted(text) + " is not a size: write 512MiB, 12GiB or a number of bytes";
+      if (auto wrong = in_bounds(*bytes); !wrong.empty()) return wrong;
+      config.*std::get<std::size_t Config::*>(key.target) = *bytes;
+      return {};
+    }
+    case Kind::duration: {
+      auto duration = parse_duration(text);
+      if (!duration) return quoted(text) + " is not a duration: write 250ms, 8s, 5m or 1h";
+      if (auto wrong = in_bounds(static_cast<std::uint64_t>(duration->count())); !wrong.empty()) return wrong;
+      config.*std::get<std::chrono::milliseconds Config::*>(key.target) = *duration;
+      return {};
+    }
+    case Kind::count: {
+      std::size_t number = 0;
+      auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+      if (error == std::errc::result_out_of_range) return quoted(text) + " is out of range: " + bounds_text(key);
+      if (error != std::errc{} || end != text.data() + text.size()) return quoted(text) + " is not a whole number";
+      if (auto wrong = in_bounds(number); !wrong.empty()) return wrong;
+      config.*std::get<std::size_t Config::*>(key.target) = number;
+      return {};
+    }
+    case Kind::boolean:
+      if (text != "true" && text != "false") return quoted(text) + " is not true or false";
+      config.*std::get<bool Config::*>(key.target) = text == "true";
+      return {};
+  }
+  return "is of an unknown kind";
+}
+
+std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
+  std::string_view best;
+  std::size_t best_distance = 3;  // more changes than two are another word
+  std::vector<std::size_t> row;
+  for (std::string_view candidate : candidates) {
+    if (word.size() > 64) break;
+    row.resize(candidate.size() + 1);
+    std::iota(row.begin(), row.end(), std::size_t{0});
+    for (std::size_t i = 0; i < word.size(); ++i) {
+      std::size_t diagonal = row[0];
+      row[0] = i + 1;
+      for (std::size_t j = 0; j < candidate.size(); ++j) {
+        bool same =
+            std::tolower(static_cast<unsigned char>(word[i])) == std::tolower(static_cast<unsigned char>(candidate[j]));
+        std::size_t changed = diagonal + (same ? 0 : 1);
+        diagonal = row[j + 1];
+        row[j + 1] = std::min({changed, row[j] + 1, diagonal + 1});
+      }
+    }
+    if (row.back() < best_distance && row.back() < candidate.size()) {
+      best_distance = row.back();
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+std::optional<Address> parse_address(std::string_view text) {
+  std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return std::nullopt;
+  std::string_view host = text.substr(0, colon), port = text.substr(colon + 1);
+  if (host.front() == '[') {
+    if (host.size() < 4 || host.back() != ']') return std::nullopt;
+    host = host.substr(1, host.size() - 2);
+    if (!all_of(host, "0123456789abcdefABCDEF:.")) return std::nullopt;
+  } else if (!all_of(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")) {
+    return std::nullopt;  // an IPv6 address without its brackets is told apart from host:port by this too
+  }
+  Address address{std::string(host), 0};
+  auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), address.port);
+  if (port.empty() || error != std::errc{} || end != port.data() + port.size()) return std::nullopt;
+  return address;
+}
+
+bool same_listener(const Address& a, const Address& b) {
+  if (a.port != b.port || a.port == 0) return false;
+  auto v4 = [](const Address& x) { return x.host.find(':') == std::string::npos; };
+  auto any = [](const Address& x) { return x.host == "0.0.0.0" || x.host == "::"; };
+  auto covers = [&](const Address& wide, const Address& narrow) {
+    if (wide.host == narrow.host) return true;
+    if (narrow.host == "localhost") return any(wide) || wide.host == "127.0.0.1" || wide.host == "::1";
+    return any(wide) && v4(wide) == v4(narrow);
+  };
+  return covers(a, b) || covers(b, a);
+}
+
+}  // namespace millrace::config
