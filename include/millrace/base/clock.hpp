@@ -26,7 +26,8 @@ class Clock {
   virtual void cancel(TimerId id) noexcept = 0;
 };
 
-/// Time that only a test moves. call_at callbacks run inside advance(), in order of time, then of registration.
+/// Time that only a test moves. call_at callbacks run inside advance(), in order of time, then of registration; one whose
+/// time is past runs inside call_at() itself.
 class ManualClock final : public Clock {
  public:
   explicit ManualClock(TimePoint start = TimePoint{std::chrono::milliseconds{1'767'225'600'000}});  // 2026-01-01T00:00:00Z

@@ -6,6 +6,8 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "millrace/base/awaitable.hpp"
@@ -40,6 +42,7 @@ class Files {
   virtual ~Files() = default;
   /// Creates or truncates. Parents must exist.
   virtual FileResult<std::unique_ptr<File>> create(const std::filesystem::path& path) = 0;
+  /// For reading: append() gives EBADF.
   virtual FileResult<std::unique_ptr<File>> open(const std::filesystem::path& path) = 0;
   /// Replaces `to` atomically.
   virtual FileResult<> rename(const std::filesystem::path& from, const std::filesystem::path& to) = 0;
@@ -60,7 +63,8 @@ std::unique_ptr<Files> make_system_files();
 /// Files in memory for tests, with faults on demand.
 class MemoryFiles : public Files {
  public:
-  /// Asked before each call that changes something; a non-zero errno makes that call fail with it.
+  /// Asked before each call that changes something; a non-zero errno makes that call fail with it. The calls are create,
+  /// write, fsync, rename (with the new path), remove and mkdir.
   virtual void on_change(std::function<int(std::string_view call, const std::filesystem::path&)> fault) = 0;
 };
 std::unique_ptr<MemoryFiles> make_memory_files();
@@ -72,9 +76,14 @@ class FileThreads {
   /// Runs what is queued, then joins.
   ~FileThreads();
   /// Runs `work` on a pool thread, then resumes on the coroutine's own executor. An exception of `work` comes through.
-  awaitable<void> run(std::function<void()> work);
+  template <class Work>
+  awaitable<void> run(Work&& work) {
+    static_assert(SafeInCoAwait<Work>, "pass a named local: auto work = [...] {...}; co_await threads.run(work);");
+    return run_work(std::function<void()>(std::forward<Work>(work)));
+  }
 
  private:
+  awaitable<void> run_work(std::function<void()> work);
   struct Impl;
   std::shared_ptr<Impl> impl_;
 };

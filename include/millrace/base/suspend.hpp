@@ -44,10 +44,11 @@ class Resume {
   std::unique_ptr<Base> held_;
 };
 
-/// Suspends the calling coroutine and hands its Resume<T> to `park`, which keeps it where somebody will call it. The
-/// coroutine may go on elsewhere before `park` returns: park must not touch the coroutine's frame after giving it away.
+/// Suspends the calling coroutine and hands its Resume<T> to `park`, a named local that is moved from, which keeps it
+/// where somebody will call it. The coroutine may go on elsewhere before `park` returns: it must not touch the coroutine's
+/// frame after giving the Resume away.
 template <class T, class Park>
-awaitable<T> suspend(Park park) {
+awaitable<T> suspend(Park& park) {
   co_return co_await boost::asio::async_initiate<decltype(use_awaitable), void(T)>(
       [](auto handler, auto parked) { parked(Resume<T>::of(std::move(handler))); }, use_awaitable, std::move(park));
 }

@@ -1,0 +1,199 @@
+#include "millrace/base/files.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+namespace millrace {
+
+void throw_exception_from_error(const FileError& error, const boost::source_location&) {
+  throw std::logic_error("value taken from a file error: " + error.detail);
+}
+
+namespace {
+
+namespace fs = std::filesystem;
+
+FileError file_error(int error_number, std::string_view call, const fs::path& path) {
+  std::string detail(call);
+  detail.append(" ").append(path.native()).append(": ").append(std::generic_category().message(error_number));
+  return {error_number, std::move(detail)};
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) noexcept : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const noexcept { return fd_; }
+  explicit operator bool() const noexcept { return fd_ >= 0; }
+
+ private:
+  int fd_;
+};
+
+int open_retrying(const fs::path& path, int flags) noexcept {
+  int fd;
+  do {
+    fd = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
+  } while (fd < 0 && errno == EINTR);
+  return fd;
+}
+
+// Reads until `size` bytes or the end of the file are reached; -1 with errno.
+ssize_t read_fully(int fd, char* out, std::size_t size, std::uint64_t offset) noexcept {
+  std::size_t got = 0;
+  while (got < size) {
+    const ssize_t n = ::pread(fd, out + got, size - got, static_cast<off_t>(offset + got));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return -1;
+    if (n == 0) break;
+    got += static_cast<std::size_t>(n);
+  }
+  return static_cast<ssize_t>(got);
+}
+
+class SystemFile final : public File {
+ public:
+  SystemFile(Descriptor fd, fs::path path) : fd_(std::move(fd)), path_(std::move(path)) {}
+
+  FileResult<> append(std::span<const ByteView> pieces) override {
+    std::array<iovec, 64> batch;
+    std::size_t piece = 0, done = 0;  // `done` bytes of pieces[piece] are written
+    while (piece < pieces.size()) {
+      int count = 0;
+      for (std::size_t i = piece; i < pieces.size() && count < static_cast<int>(batch.size()); ++i) {
+        const ByteView rest = i == piece ? pieces[i].substr(done) : pieces[i];
+        batch[static_cast<std::size_t>(count++)] = {const_cast<char*>(rest.data()), rest.size()};
+      }
+      const ssize_t n = ::writev(fd_.get(), batch.data(), count);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return file_error(errno, "write", path_);
+      std::size_t written = static_cast<std::size_t>(n);
+      while (piece < pieces.size() && written >= pieces[piece].size() - done) {
+        written -= pieces[piece].size() - done;
+        done = 0;
+        ++piece;
+      }
+      done += written;
+    }
+    return {};
+  }
+
+  FileResult<std::string> read_at(std::uint64_t offset, std::size_t size) override {
+    std::string bytes(size, '\0');
+    const ssize_t got = read_fully(fd_.get(), bytes.data(), size, offset);
+    if (got < 0) return file_error(errno, "read", path_);
+    bytes.resize(static_cast<std::size_t>(got));
+    return bytes;
+  }
+
+  FileResult<> sync() override {
+    if (::fsync(fd_.get()) != 0) return file_error(errno, "fsync", path_);
+    return {};
+  }
+
+ private:
+  Descriptor fd_;
+  fs::path path_;
+};
+
+class SystemFiles final : public Files {
+ public:
+  FileResult<std::unique_ptr<File>> create(const fs::path& path) override {
+    return open_as("create", path, O_RDWR | O_CREAT | O_TRUNC);
+  }
+  FileResult<std::unique_ptr<File>> open(const fs::path& path) override { return open_as("open", path, O_RDONLY); }
+
+  FileResult<> rename(const fs::path& from, const fs::path& to) override {
+    if (::rename(from.c_str(), to.c_str()) == 0) return {};
+    const int error_number = errno;
+    FileError error = file_error(error_number, "rename", from);
+    error.detail = "rename " + from.native() + " to " + to.native() + ": " + std::generic_category().message(error_number);
+    return error;
+  }
+  FileResult<> remove(const fs::path& path) override {
+    if (::remove(path.c_str()) != 0) return file_error(errno, "remove", path);
+    return {};
+  }
+  FileResult<> remove_all(const fs::path& path) override {
+    std::error_code error;
+    fs::remove_all(path, error);
+    if (error) return file_error(error.value(), "remove", path);
+    return {};
+  }
+  FileResult<> make_directories(const fs::path& path) override {
+    std::error_code error;
+    fs::create_directories(path, error);
+    if (error) return file_error(error.value(), "mkdir", path);
+    return {};
+  }
+  FileResult<> sync_directory(const fs::path& path) override {
+    const Descriptor fd(open_retrying(path, O_RDONLY | O_DIRECTORY));
+    if (!fd) return file_error(errno, "open", path);
+    if (::fsync(fd.get()) != 0) return file_error(errno, "fsync", path);
+    return {};
+  }
+  FileResult<Kind> kind(const fs::path& path) override {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) == 0) return S_ISDIR(info.st_mode) ? Kind::directory : Kind::file;
+    if (errno == ENOENT || errno == ENOTDIR) return Kind::none;
+    return file_error(errno, "stat", path);
+  }
+  FileResult<std::vector<std::string>> list(const fs::path& path) override {
+    const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(path.c_str()), &::closedir);
+    if (!directory) return file_error(errno, "opendir", path);
+    std::vector<std::string> names;
+    for (;;) {
+      errno = 0;
+      const dirent* entry = ::readdir(directory.get());
+      if (entry == nullptr) break;
+      const std::string_view name = entry->d_name;
+      if (name != "." && name != "..") names.emplace_back(name);
+    }
+    if (errno != 0) return file_error(errno, "readdir", path);
+    return names;
+  }
+  FileResult<std::string> read_all(const fs::path& path, std::size_t bytes_max) override {
+    const Descriptor fd(open_retrying(path, O_RDONLY));
+    if (!fd) return file_error(errno, "open", path);
+    // In growing pieces, not by the size that stat tells: files under /proc tell 0.
+    std::string bytes;
+    for (std::size_t room = 64 * 1024;; room = bytes.size()) {
+      const std::size_t had = bytes.size();
+      room = std::min(room, bytes_max - had + 1);
+      bytes.resize(had + room);
+      const ssize_t got = read_fully(fd.get(), bytes.data() + had, room, had);
+      if (got < 0) return file_error(errno, "read", path);
+      bytes.resize(had + static_cast<std::size_t>(got));
+      if (bytes.size() > bytes_max) return file_error(EFBIG, "read", path);
+      if (static_cast<std::size_t>(got) < room) return bytes;
+    }
+  }
+
+ private:
+  static FileResult<std::unique_ptr<File>> open_as(std::string_view call, const fs::path& path, int flags) {
+    Descriptor fd(open_retrying(path, flags));
+    if (!fd) return file_error(errno, call, path);
+    return std::unique_ptr<File>(std::make_unique<SystemFile>(std::move(fd), path));
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Files> make_system_files() { return std::make_unique<SystemFiles>(); }
+
+}  // namespace millrace

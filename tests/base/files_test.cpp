@@ -1,0 +1,259 @@
+#include "millrace/base/files.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <fstream>
+#include <thread>
+
+#include "support/run.hpp"
+
+namespace millrace {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The same cases on the disk and in memory.
+class FilesContract : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (GetParam() == std::string("system")) {
+      std::string pattern = (fs::temp_directory_path() / "millrace-files-XXXXXX").native();
+      ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+      root_ = pattern;
+      files_ = make_system_files();
+    } else {
+      root_ = "/root";
+      files_ = make_memory_files();
+      ASSERT_TRUE(files_->make_directories(root_));
+    }
+  }
+  void TearDown() override {
+    if (files_) {
+      EXPECT_TRUE(files_->remove_all(root_));
+    }
+  }
+
+  void write(const fs::path& path, std::string_view text) {
+    auto file = files_->create(path);
+    ASSERT_TRUE(file) << file.error().detail;
+    const ByteView pieces[] = {text};
+    ASSERT_TRUE((*file)->append(pieces));
+  }
+  std::string read(const fs::path& path) {
+    auto bytes = files_->read_all(path, 1 << 20);
+    return bytes ? *bytes : "(" + bytes.error().detail + ")";
+  }
+  template <class R>
+  static int errno_of(const R& result) {
+    return result ? 0 : result.error().error_number;
+  }
+
+  fs::path root_;
+  std::unique_ptr<Files> files_;
+};
+
+TEST_P(FilesContract, AppendedPiecesAreReadBack) {
+  auto file = files_->create(root_ / "a");
+  ASSERT_TRUE(file);
+  std::vector<std::string> texts;
+  std::string whole;
+  for (int i = 0; i < 200; ++i) {  // more than one writev takes; some of them empty
+    texts.push_back(i % 5 == 0 ? "" : "piece " + std::to_string(i) + ";");
+    whole += texts.back();
+  }
+  const std::vector<ByteView> pieces(texts.begin(), texts.end());
+  ASSERT_TRUE((*file)->append(pieces));
+  ASSERT_TRUE((*file)->append({}));
+  const ByteView more[] = {"end"};
+  ASSERT_TRUE((*file)->append(more));
+  ASSERT_TRUE((*file)->sync());
+  EXPECT_EQ(read(root_ / "a"), whole + "end");
+  EXPECT_EQ(*(*file)->read_at(whole.size(), 100), "end");
+  EXPECT_EQ(*(*file)->read_at(whole.size() + 3, 100), "");
+  EXPECT_EQ(*(*file)->read_at(0, 0), "");
+}
+
+TEST_P(FilesContract, CreateTruncatesWhatIsThere) {
+  write(root_ / "a", "long text");
+  write(root_ / "a", "short");
+  EXPECT_EQ(read(root_ / "a"), "short");
+}
+
+TEST_P(FilesContract, AnErrorKeepsErrnoAndNamesCallAndPath) {
+  auto missing = files_->open(root_ / "none");
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().error_number, ENOENT);
+  EXPECT_EQ(missing.error().detail, "open " + (root_ / "none").native() + ": No such file or directory");
+  EXPECT_EQ(errno_of(files_->create(root_ / "no" / "parent")), ENOENT);
+  write(root_ / "file", "x");
+  EXPECT_EQ(errno_of(files_->create(root_ / "file" / "below")), ENOTDIR);
+  EXPECT_EQ(errno_of(files_->make_directories(root_ / "file" / "below")), ENOTDIR);
+  EXPECT_EQ(errno_of(files_->make_directories(root_ / "file")), ENOTDIR);
+  EXPECT_EQ(errno_of(files_->create(root_)), EISDIR);
+  EXPECT_EQ(errno_of(files_->rename(root_ / "none", root_ / "b")), ENOENT);
+  EXPECT_EQ(errno_of(files_->remove(root_ / "none")), ENOENT);
+  EXPECT_EQ(errno_of(files_->list(root_ / "none")), ENOENT);
+  EXPECT_EQ(errno_of(files_->list(root_ / "file")), ENOTDIR);
+  EXPECT_EQ(errno_of(files_->sync_directory(root_ / "none")), ENOENT);
+}
+
+TEST_P(FilesContract, OpenedFileCannotBeWritten) {
+  write(root_ / "a", "x");
+  auto file = files_->open(root_ / "a");
+  ASSERT_TRUE(file);
+  const ByteView pieces[] = {"y"};
+  EXPECT_EQ(errno_of((*file)->append(pieces)), EBADF);
+  EXPECT_EQ(*(*file)->read_at(0, 10), "x");
+}
+
+TEST_P(FilesContract, RenameReplacesAndMovesDirectoriesWhole) {
+  write(root_ / "a", "new");
+  write(root_ / "b", "old");
+  ASSERT_TRUE(files_->rename(root_ / "a", root_ / "b"));
+  EXPECT_EQ(read(root_ / "b"), "new");
+  EXPECT_EQ(*files_->kind(root_ / "a"), Files::Kind::none);
+  ASSERT_TRUE(files_->make_directories(root_ / "d" / "e"));
+  write(root_ / "d" / "e" / "f", "deep");
+  ASSERT_TRUE(files_->rename(root_ / "d", root_ / "g"));
+  EXPECT_EQ(read(root_ / "g" / "e" / "f"), "deep");
+  EXPECT_EQ(errno_of(files_->rename(root_ / "b", root_ / "g")), EISDIR);
+  EXPECT_EQ(errno_of(files_->rename(root_ / "g", root_ / "g" / "e" / "h")), EINVAL);
+}
+
+TEST_P(FilesContract, DirectoriesAreMadeWithParentsListedAndRemoved) {
+  ASSERT_TRUE(files_->make_directories(root_ / "x" / "y" / "z"));
+  ASSERT_TRUE(files_->make_directories(root_ / "x" / "y" / "z"));
+  ASSERT_TRUE(files_->sync_directory(root_ / "x"));
+  write(root_ / "x" / "file", "1");
+  EXPECT_EQ(*files_->kind(root_ / "x"), Files::Kind::directory);
+  EXPECT_EQ(*files_->kind(root_ / "x" / "file"), Files::Kind::file);
+  EXPECT_EQ(*files_->kind(root_ / "x" / "file" / "below"), Files::Kind::none);
+  auto names = files_->list(root_ / "x");
+  ASSERT_TRUE(names);
+  std::sort(names->begin(), names->end());
+  EXPECT_EQ(*names, (std::vector<std::string>{"file", "y"}));
+  EXPECT_EQ(errno_of(files_->remove(root_ / "x")), ENOTEMPTY);
+  ASSERT_TRUE(files_->remove(root_ / "x" / "y" / "z"));
+  ASSERT_TRUE(files_->remove_all(root_ / "x"));
+  ASSERT_TRUE(files_->remove_all(root_ / "x")) << "what is gone already is success";
+  EXPECT_EQ(*files_->kind(root_ / "x"), Files::Kind::none);
+}
+
+TEST_P(FilesContract, ReadAllRefusesMoreThanItsLimit) {
+  const std::string text(200'000, 'x');
+  write(root_ / "a", text);
+  EXPECT_EQ(*files_->read_all(root_ / "a", text.size()), text);
+  EXPECT_EQ(errno_of(files_->read_all(root_ / "a", text.size() - 1)), EFBIG);
+  EXPECT_EQ(errno_of(files_->read_all(root_, 100)), EISDIR);
+}
+
+TEST_P(FilesContract, AnOpenFileOutlivesItsName) {
+  write(root_ / "a", "text");
+  auto file = files_->open(root_ / "a");
+  ASSERT_TRUE(file);
+  ASSERT_TRUE(files_->remove(root_ / "a"));
+  EXPECT_EQ(*(*file)->read_at(1, 2), "ex");
+}
+
+INSTANTIATE_TEST_SUITE_P(On, FilesContract, ::testing::Values("system", "memory"), [](const auto& test) { return std::string(test.param); });
+
+TEST(SystemFiles, ReadsAFileThatTellsNoSize) {
+  const auto files = make_system_files();
+  auto status = files->read_all("/proc/self/status", 1 << 20);
+  ASSERT_TRUE(status);
+  EXPECT_NE(status->find("VmRSS:"), std::string::npos);
+}
+
+TEST(SystemFiles, RemoveAllDoesNotFollowALink) {
+  const auto files = make_system_files();
+  std::string pattern = (fs::temp_directory_path() / "millrace-links-XXXXXX").native();
+  ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+  const fs::path root = pattern;
+  ASSERT_TRUE(files->make_directories(root / "kept"));
+  ASSERT_TRUE(files->create(root / "kept" / "file"));
+  ASSERT_TRUE(files->make_directories(root / "gone"));
+  fs::create_directory_symlink(root / "kept", root / "gone" / "link");
+  ASSERT_TRUE(files->remove_all(root / "gone"));
+  EXPECT_EQ(*files->kind(root / "kept" / "file"), Files::Kind::file);
+  ASSERT_TRUE(files->remove_all(root));
+}
+
+TEST(MemoryFiles, FaultsFailEachChangingCallAndChangeNothing) {
+  const auto files = make_memory_files();
+  ASSERT_TRUE(files->make_directories("/d"));
+  auto file = files->create("/d/a");
+  ASSERT_TRUE(file);
+  std::vector<std::string> calls;
+  files->on_change([&](std::string_view call, const fs::path& path) {
+    calls.push_back(std::string(call) + " " + path.native());
+    return ENOSPC;
+  });
+  const ByteView pieces[] = {"x"};
+  auto refused = (*file)->append(pieces);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().error_number, ENOSPC);
+  EXPECT_EQ(refused.error().detail, "write /d/a: No space left on device");
+  EXPECT_FALSE((*file)->sync());
+  EXPECT_FALSE(files->create("/d/b"));
+  EXPECT_FALSE(files->rename("/d/a", "/d/c"));
+  EXPECT_FALSE(files->remove("/d/a"));
+  EXPECT_FALSE(files->remove_all("/d"));
+  EXPECT_FALSE(files->make_directories("/e"));
+  EXPECT_FALSE(files->sync_directory("/d"));
+  EXPECT_EQ(calls, (std::vector<std::string>{"write /d/a", "fsync /d/a", "create /d/b", "rename /d/c", "remove /d/a", "remove /d", "mkdir /e", "fsync /d"}));
+  files->on_change(nullptr);
+  EXPECT_EQ(*files->list("/d"), std::vector<std::string>{"a"});
+  EXPECT_EQ(*files->read_all("/d/a", 10), "");
+}
+
+awaitable<bool> run_on_pool(FileThreads& pool) {
+  const auto own = std::this_thread::get_id();
+  std::thread::id worker;
+  co_await pool.run([&worker] { worker = std::this_thread::get_id(); });
+  co_return worker != own && std::this_thread::get_id() == own;
+}
+
+TEST(FileThreads, WorkRunsElsewhereAndTheCallerGoesOnAtHome) {
+  FileThreads pool(2);
+  EXPECT_TRUE(test::run(run_on_pool(pool)));
+}
+
+TEST(FileThreads, AnExceptionComesThrough) {
+  FileThreads pool(1);
+  EXPECT_THROW(test::run(pool.run([] { throw std::runtime_error("no disk"); })), std::runtime_error);
+}
+
+TEST(FileThreads, CallersBeyondTheQueueAreServedInOrder) {
+  boost::asio::io_context io;
+  std::vector<int> order;
+  std::vector<test::Started<void>> jobs;
+  {
+    FileThreads pool(1, 2);
+    for (int i = 0; i < 50; ++i) jobs.push_back(test::start(io, pool.run([&order, i] { order.push_back(i); })));
+    test::run_until(io, [&] { return std::all_of(jobs.begin(), jobs.end(), [](const auto& job) { return job.done(); }); });
+  }
+  ASSERT_EQ(order.size(), 50u);
+  EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+}
+
+TEST(FileThreads, DestructionRunsWhatIsQueued) {
+  boost::asio::io_context io;
+  std::atomic<int> ran{0};
+  std::vector<test::Started<void>> jobs;
+  {
+    FileThreads pool(2, 3);
+    for (int i = 0; i < 20; ++i) jobs.push_back(test::start(io, pool.run([&ran] { ++ran; })));
+    test::settle(io);
+  }
+  EXPECT_EQ(ran, 20);
+  test::settle(io);
+  for (const auto& job : jobs) EXPECT_TRUE(job.done());
+}
+
+}  // namespace
+}  // namespace millrace
