@@ -1,0 +1,24 @@
+#include <iostream>
+
+#include "app/commands.hpp"
+#include "app/house.hpp"
+#include "app/signals.hpp"
+
+namespace millrace::app {
+
+int check(const config::Config& config) {
+  config::Config now = config;
+  now.stream_create_delay = now.stream_update_delay = now.delivery_create_delay = {};  // nobody waits to see states
+  Signals signals;
+  House house(now, 1);
+  std::future<void> opened = signals.start(house.executor(), house.open());
+  signals.wait([&] { return Signals::ready(opened); });
+  opened.get();
+  for (const std::string& line : house.describe()) std::cout << line << '\n';
+  std::cout << "valid: aws " << now.listen_aws << " gateway " << now.listen_gateway << std::endl;
+  std::future<void> stopped = signals.start(house.executor(), house.delivery().stop());
+  stopped.wait();
+  return 0;
+}
+
+}  // namespace millrace::app

@@ -1,0 +1,110 @@
+#include "app/house.hpp"
+
+#include <limits>
+
+#include "app/start_error.hpp"
+#include "millrace/base/log.hpp"
+#include "millrace/config/declare.hpp"
+#include "millrace/front/front.hpp"
+
+namespace millrace::app {
+namespace {
+
+constexpr std::size_t kFileThreads = 2;
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out.append(out.empty() ? "" : ", ").append(word);
+  return out;
+}
+
+}  // namespace
+
+House::House(const config::Config& config, std::size_t threads)
+    : config_(config),
+      budget_(config.memory_limit),
+      random_(make_system_random()),
+      cores_(threads),
+      clock_(cores_.executor(0)),
+      files_(make_system_files()),
+      file_threads_(kFileThreads),
+      store_(state::make_memory_store()),
+      engine_(log::make_memory_engine(clock_, budget_)),
+      server_(net::make_server(cores_, budget_)) {
+  cores_.start();
+}
+
+House::~House() {
+  cores_.stop();
+  cores_.join();
+}
+
+awaitable<void> House::open() {
+  streams::Options stream_options;
+  stream_options.create_delay = config_.stream_create_delay;
+  stream_options.update_delay = config_.stream_update_delay;
+  stream_options.delete_delay = config_.stream_delete_delay;
+  streams_ = co_await streams::make_streams(clock_, *random_, *store_, *engine_, stream_options);
+
+  objects_ = objects::make_tree(*files_, file_threads_, config_.data_dir / "s3", /*sync=*/false);
+
+  delivery::Options delivery_options{config_.delivery_create_delay, config_.delivery_delete_delay};
+  delivery::Dependencies delivery_dependencies{clock_, *random_, cores_, budget_, *store_, *streams_, *objects_};
+  delivery_ = delivery::make_delivery(delivery_dependencies, delivery_options);
+
+  services::Environment environment{clock_,          *random_,           budget_,       *streams_,
+                                    delivery_.get(), config_.account_id, config_.region};
+  environment_ = std::make_unique<services::Environment>(std::move(environment));
+  services_ = front::make_service_caller(*environment_, metrics_, cores_);
+
+  gateway::GatewayOptions gateway_options;
+  gateway_options.account_id = config_.account_id;
+  gateway_options.region = config_.region;
+  gateway_ = gateway::make_gateway(clock_, *random_, *services_, gateway_options);
+
+  admin::Dependencies admin_dependencies{
+      clock_, budget_, *streams_, *delivery_, *objects_, *gateway_, metrics_, config_.reset_enabled, [this] {
+        return declare_again();
+      }};
+  admin_ = admin::make_admin(std::move(admin_dependencies));
+
+  front::Options front_options;
+  front_options.auth = config_.auth_mode == "ignore" ? front::AuthMode::ignore : front::AuthMode::presence;
+  front::AdminHandler pages = [this](std::string_view path, http::Request& request, http::ResponseWriter& writer) {
+    return admin_->handle(path, request, writer);
+  };
+  aws_handler_ = front::make_aws_handler(*environment_, *gateway_, std::move(pages), metrics_, cores_, front_options);
+  gateway_handler_ = front::make_gateway_handler(*gateway_, metrics_, cores_);
+
+  auto deployed = config::deploy_apis(config_, *gateway_);
+  if (!deployed) throw StartError(deployed.error().detail);
+  auto notices = co_await config::declare(config_, *services_);
+  if (!notices) throw StartError(notices.error().detail);
+  for (const std::string& notice : *notices) logging::warn(notice);
+}
+
+awaitable<std::string> House::declare_again() {
+  auto notices = co_await config::declare(config_, *services_);
+  co_return notices ? std::string() : notices.error().detail;
+}
+
+std::vector<std::string> House::describe() const {
+  constexpr std::size_t all = std::numeric_limits<std::size_t>::max();
+  std::vector<std::string> lines;
+  for (const streams::StreamRef& stream : streams_->list("", all)) {
+    std::size_t shards = stream->open_shards();
+    lines.push_back("stream " + stream->name + ": " + std::to_string(shards) + (shards == 1 ? " shard" : " shards"));
+  }
+  for (const auto& stream : delivery_->list("", all)) {
+    const delivery::S3Destination& s3 = stream->spec.s3;
+    std::string folder = (config_.data_dir / "s3" / s3.bucket).string() + "/" + s3.prefix;
+    lines.push_back("delivery stream " + stream->spec.name + ": " + stream->spec.source_stream + " to " + folder +
+                    ", " + std::to_string(s3.size_mib) + " MiB or " + std::to_string(s3.interval.count()) + " s");
+  }
+  for (const gateway::ApiSummary& api : gateway_->apis())
+    lines.push_back("API " + api.name + " (" + api.id + "): " + std::to_string(api.routes) +
+                    (api.routes == 1 ? " route" : " routes") + ", stages " + joined(api.stages));
+  return lines;
+}
+
+}  // namespace millrace::app

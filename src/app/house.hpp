@@ -1,0 +1,79 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "millrace/admin/admin.hpp"
+#include "millrace/base/clock.hpp"
+#include "millrace/base/cores.hpp"
+#include "millrace/base/files.hpp"
+#include "millrace/base/http.hpp"
+#include "millrace/base/memory_budget.hpp"
+#include "millrace/base/random.hpp"
+#include "millrace/config/config.hpp"
+#include "millrace/delivery/delivery.hpp"
+#include "millrace/gateway/gateway.hpp"
+#include "millrace/gateway/service_caller.hpp"
+#include "millrace/log/engine.hpp"
+#include "millrace/net/server.hpp"
+#include "millrace/objects/tree.hpp"
+#include "millrace/services/operation.hpp"
+#include "millrace/state/store.hpp"
+#include "millrace/streams/streams.hpp"
+#include "millrace/telemetry/metrics.hpp"
+
+namespace millrace::app {
+
+/// Every part, wired. Members stand in the order in which they need each other; what a suspended coroutine may still
+/// hold when the cores end stands before the cores.
+class House {
+ public:
+  /// Starts the cores' threads. `config` must live as long.
+  House(const config::Config& config, std::size_t threads);
+  /// Ends the threads first.
+  ~House();
+  House(const House&) = delete;
+  House& operator=(const House&) = delete;
+
+  /// Builds what needs a coroutine, deploys the APIs and applies the declarations. On core 0, once, before anything
+  /// below is used. Throws StartError.
+  awaitable<void> open();
+
+  /// What is served, a line each, for a person.
+  std::vector<std::string> describe() const;
+
+  Executor executor() { return cores_.executor(0); }
+  Cores& cores() { return cores_; }
+  MemoryBudget& budget() { return budget_; }
+  delivery::Delivery& delivery() { return *delivery_; }
+  admin::Admin& admin() { return *admin_; }
+  http::Handler& aws_handler() { return *aws_handler_; }
+  http::Handler& gateway_handler() { return *gateway_handler_; }
+  net::Server& server() { return *server_; }
+
+ private:
+  awaitable<std::string> declare_again();
+
+  const config::Config& config_;
+  MemoryBudget budget_;
+  std::unique_ptr<Random> random_;
+  telemetry::Registry metrics_;
+  Cores cores_;
+  SystemClock clock_;
+  std::unique_ptr<Files> files_;
+  FileThreads file_threads_;
+  std::unique_ptr<state::Store> store_;
+  std::unique_ptr<log::Engine> engine_;
+  std::unique_ptr<streams::Streams> streams_;
+  std::unique_ptr<objects::Tree> objects_;
+  std::unique_ptr<delivery::Delivery> delivery_;
+  std::unique_ptr<services::Environment> environment_;
+  std::unique_ptr<gateway::ServiceCaller> services_;
+  std::unique_ptr<gateway::Gateway> gateway_;
+  std::unique_ptr<admin::Admin> admin_;
+  std::unique_ptr<http::Handler> aws_handler_;
+  std::unique_ptr<http::Handler> gateway_handler_;
+  std::unique_ptr<net::Server> server_;  // binds nothing before it is told to
+};
+
+}  // namespace millrace::app

@@ -1,0 +1,93 @@
+#include <cstdlib>
+#include <iostream>
+#include <stdexcept>
+
+#include "app/commands.hpp"
+#include "app/start_error.hpp"
+#include "millrace/base/log.hpp"
+#include "millrace/cli/arguments.hpp"
+#include "millrace/cli/health.hpp"
+#include "millrace/config/config.hpp"
+
+extern char** environ;
+
+namespace millrace::app {
+namespace {
+
+config::Environment environment() {
+  config::Environment out;
+  for (char** variable = environ; *variable; ++variable) {
+    std::string_view text(*variable);
+    std::size_t equals = text.find('=');
+    if (text.starts_with("MILLRACE_") && equals != std::string_view::npos)
+      out.emplace(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return out;
+}
+
+config::Loaded load(const cli::Arguments& arguments) {
+  auto loaded = config::load(arguments.config, environment());
+  if (!loaded) throw StartError(loaded.error().detail);
+  return *std::move(loaded);
+}
+
+void configure_log(const config::Config& config) {
+  using logging::Format, logging::Level;
+  const std::string &level = config.log_level, &format = config.log_format;
+  logging::configure(level == "debug"   ? Level::debug
+                     : level == "warn"  ? Level::warn
+                     : level == "error" ? Level::error
+                                        : Level::info,
+                     format == "json"   ? Format::json
+                     : format == "text" ? Format::text
+                                        : Format::automatic);
+}
+
+int health(const cli::Arguments& arguments) {
+  std::string url = arguments.url;
+  if (url.empty()) {
+    config::Config config = load(arguments).config;
+    auto found = cli::url_of_listener(config.listen_aws);
+    if (!found) throw StartError("listen.aws is " + config.listen_aws + ": say with --url where the daemon listens");
+    url = *found;
+  }
+  auto answer = cli::http_get(url, arguments.ready ? "/_millrace/ready" : "/_millrace/health", arguments.timeout);
+  if (!answer) throw StartError(answer.error().detail);
+  std::cout << answer->body << (answer->body.ends_with('\n') ? "" : "\n");
+  return answer->status == 200 ? 0 : 1;
+}
+
+int run(const cli::Arguments& arguments) {
+  switch (arguments.command) {
+    case cli::Command::version:
+      std::cout << "millrace " MILLRACE_VERSION "\n";
+      return 0;
+    case cli::Command::health:
+      return health(arguments);
+    case cli::Command::check:
+    case cli::Command::serve:
+      break;
+  }
+  config::Loaded loaded = load(arguments);
+  configure_log(loaded.config);
+  for (const std::string& warning : loaded.warnings) logging::warn(warning);
+  return arguments.command == cli::Command::check ? check(loaded.config) : serve(loaded.config);
+}
+
+}  // namespace
+}  // namespace millrace::app
+
+int main(int argc, char** argv) {
+  using namespace millrace;
+  auto parsed = cli::parse(argc, argv);
+  if (const auto* ended = std::get_if<cli::Ended>(&parsed)) {
+    (ended->exit_code == 0 ? std::cout : std::cerr) << ended->text;
+    return ended->exit_code;
+  }
+  try {
+    return app::run(std::get<cli::Arguments>(parsed));
+  } catch (const std::exception& e) {
+    std::cerr << "millrace: " << e.what() << '\n';
+    return 1;
+  }
+}
