@@ -92,6 +92,7 @@ class Log {
   virtual Result<Staged> stage(Epoch epoch, const BatchView& batch, std::optional<Position> expected = std::nullopt) = 0;
 
   /// Committed records from a position. Records older than the retention are never returned.
+  /// @error not_found: deleted;  stopped
   virtual awaitable<Result<ReadBatch>> read(ReadRequest request) = 0;
 
   /// Waits until stored_bytes_total >= `stored_bytes_total` (true), or until `deadline` (false); ended logs give true at
@@ -119,9 +120,11 @@ struct LogOptions {
 class Engine {
  public:
   virtual ~Engine() = default;
+  /// @error conflict: there is one with this id
   virtual awaitable<Result<std::shared_ptr<Log>>> create(LogId id, LogOptions options) = 0;
   virtual awaitable<Result<std::shared_ptr<Log>>> open(LogId id) = 0;
-  /// Ends it, wakes its waiters, gives its memory back when the last reader lets go.
+  /// Ends it, wakes its waiters, gives its memory back when the last reader lets go. Whoever still holds the log gets
+  /// `ended` from stage() and `not_found` from reads.
   virtual awaitable<Result<>> remove(LogId id) = 0;
   /// Resolves when all of the tickets are committed; the first failure otherwise.
   virtual awaitable<Result<>> committed(std::span<const Ticket> tickets) = 0;
@@ -129,6 +132,7 @@ class Engine {
 
 /// The local engine, memory form: chunks from 16 KiB doubling to 1 MiB in reused huge-page regions, accounted to
 /// Account::chunks. One retention sweep a minute on the domain clock for all logs, and one when the budget refuses.
+/// The clock outlives the engine and its logs; the budget outlives every RecordRun too.
 struct MemoryEngineOptions {
   std::chrono::milliseconds sweep_every = std::chrono::minutes{1};
 };

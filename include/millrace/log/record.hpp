@@ -63,34 +63,65 @@ struct BatchView {
 /// What one stage() call takes: at most this many bytes, or a single record.
 inline constexpr std::size_t kBatchBytesMax = 64 * 1024;
 
-/// Builds prepared records in one buffer that is kept between uses. Not thread-safe; one a thread for hot paths.
-class BatchBuilder {
- public:
-  /// Begins anew and makes room for `bytes` in all (heads, keys, data and decoder slack): no growth, and so no moved
-  /// memory, until that is used up.
-  void reset(std::size_t bytes);
-  /// Starts a new batch behind what is there; earlier batches stay.
-  void begin_batch() noexcept;
-  /// Adds a record whose data is written by the caller: returns where up to data_bytes_max bytes (and kBatchSlack more,
-  /// rubbish) may be written. Follow with finish_record().
-  char* begin_record(std::string_view key, std::size_t data_bytes_max);
-  void finish_record(std::size_t data_bytes) noexcept;
-  void add(std::string_view key, std::string_view data);
-  /// Bytes and records of the current batch.
-  std::size_t batch_bytes() const noexcept;
-  std::size_t batch_records() const noexcept;
-  /// The current batch; valid until the next reset() or growth.
-  BatchView batch() noexcept;
-
- private:
-  std::unique_ptr<char[]> buffer_;
-  std::size_t capacity_ = 0, used_ = 0, batch_start_ = 0;
-  std::vector<std::uint32_t> ends_;
-  std::size_t batch_first_ = 0;
-};
+/// Room behind a record's data that a decoder may scribble on.
 inline constexpr std::size_t kBatchSlack = 64;
 constexpr std::size_t batch_bytes_needed(std::size_t records, std::size_t key_and_data_bytes) noexcept {
   return records * sizeof(RecordHead) + key_and_data_bytes + kBatchSlack;
 }
+
+/// Builds prepared records in one buffer that is kept between uses. Not thread-safe; one a thread for hot paths.
+class BatchBuilder {
+ public:
+  /// What one keeps between uses; memory grown beyond it goes back at the next reset() that needs less.
+  static constexpr std::size_t kKeptBytesMax = 16u << 20;
+
+  /// Begins anew and makes room for `bytes` in all (heads, keys, data and decoder slack): no growth, and so no moved
+  /// memory, until that is used up.
+  void reset(std::size_t bytes);
+  /// Starts a new batch behind what is there; earlier batches stay.
+  void begin_batch() noexcept {
+    batch_start_ = used_;
+    batch_first_ = ends_.size();
+  }
+  /// Adds a record whose data is written by the caller: returns where up to data_bytes_max bytes (and kBatchSlack more,
+  /// rubbish) may be written. Follow with finish_record().
+  char* begin_record(std::string_view key, std::size_t data_bytes_max) {
+    const std::size_t needed = sizeof(RecordHead) + key.size() + data_bytes_max + kBatchSlack;
+    if (capacity_ - used_ < needed) grow(needed);
+    if (ends_.size() == ends_.capacity()) grow_ends();
+    char* at = buffer_.get() + used_;
+    key_bytes_ = static_cast<std::uint16_t>(key.size());
+    if (!key.empty()) std::memcpy(at + sizeof(RecordHead), key.data(), key.size());
+    return at + sizeof(RecordHead) + key.size();
+  }
+  void finish_record(std::size_t data_bytes) noexcept {
+    const RecordHead head{0, static_cast<std::uint32_t>(data_bytes), key_bytes_, 0};
+    std::memcpy(buffer_.get() + used_, &head, sizeof head);
+    used_ += sizeof head + key_bytes_ + data_bytes;
+    ends_.push_back(static_cast<std::uint32_t>(used_ - batch_start_));
+  }
+  void add(std::string_view key, std::string_view data) {
+    char* at = begin_record(key, data.size());
+    if (!data.empty()) std::memcpy(at, data.data(), data.size());
+    finish_record(data.size());
+  }
+  /// Bytes and records of the current batch.
+  std::size_t batch_bytes() const noexcept { return used_ - batch_start_; }
+  std::size_t batch_records() const noexcept { return ends_.size() - batch_first_; }
+  /// The current batch; valid until the next reset() or growth.
+  BatchView batch() noexcept { return {buffer_.get() + batch_start_, std::span(ends_).subspan(batch_first_)}; }
+  /// Memory held, for tests of the bound.
+  std::size_t capacity() const noexcept { return capacity_; }
+
+ private:
+  void grow(std::size_t needed);
+  void grow_ends();
+
+  std::unique_ptr<char[]> buffer_;
+  std::size_t capacity_ = 0, used_ = 0, batch_start_ = 0;
+  std::vector<std::uint32_t> ends_;
+  std::size_t batch_first_ = 0;
+  std::uint16_t key_bytes_ = 0;  // of the record under way
+};
 
 }  // namespace millrace::log

@@ -188,15 +188,35 @@ std::optional<std::uint32_t> shard_index(std::string_view id) noexcept {
   return index;
 }
 
-ShardOutput shard_output(const streams::Stream& stream, const streams::Shard& shard) {
+std::string shard_id(std::uint32_t index) {
+  std::string id = "shardId-000000000000";
+  for (std::size_t at = id.size(); index != 0; index /= 10) id[--at] = static_cast<char>('0' + index % 10);
+  return id;
+}
+
+HashKeyRangeOutput hash_key_range_output(const streams::HashRange& range) {
+  return {codec::to_decimal(range.first), codec::to_decimal(range.last)};
+}
+
+ShardOutput shard_output(const streams::Shard& shard) {
   ShardOutput out;
   out.id = shard.id;
-  if (shard.parent) out.parent = stream.shards[*shard.parent]->id;
-  if (shard.adjacent_parent) out.adjacent_parent = stream.shards[*shard.adjacent_parent]->id;
-  out.hash_keys = {codec::to_decimal(shard.range.first), codec::to_decimal(shard.range.last)};
+  if (shard.parent) out.parent = shard_id(*shard.parent);
+  if (shard.adjacent_parent) out.adjacent_parent = shard_id(*shard.adjacent_parent);
+  out.hash_keys = hash_key_range_output(shard.range);
   out.sequence_numbers.starting = shard.numbers.starting();
   if (shard.ended_s) out.sequence_numbers.ending = shard.numbers.ending(*shard.ended_s);
   return out;
+}
+
+std::vector<const streams::Shard*> listed_shards(const streams::Stream& stream, TimePoint now) {
+  std::vector<const streams::Shard*> shown;
+  if (stream.status(now) == streams::Status::creating) return shown;
+  const auto horizon = std::chrono::floor<std::chrono::seconds>(now - stream.retention).time_since_epoch().count();
+  shown.reserve(stream.shards.size());
+  for (const auto& shard : stream.shards)
+    if (!shard->ended_s || *shard->ended_s >= horizon) shown.push_back(shard.get());
+  return shown;
 }
 
 std::optional<ServiceError> check_tags(const Environment& environment, std::string_view stream, const streams::Tags& tags) {

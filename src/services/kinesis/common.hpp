@@ -74,7 +74,12 @@ struct ShardOutput {
   HashKeyRangeOutput hash_keys;
   SequenceNumberRangeOutput sequence_numbers;
 };
-ShardOutput shard_output(const streams::Stream& stream, const streams::Shard& shard);
+ShardOutput shard_output(const streams::Shard& shard);
+HashKeyRangeOutput hash_key_range_output(const streams::HashRange& range);
+/// `shardId-000000000001`
+std::string shard_id(std::uint32_t index);
+/// The shards a listing shows: none while CREATING, and closed ones until their last record is past the retention.
+std::vector<const streams::Shard*> listed_shards(const streams::Stream& stream, TimePoint now);
 inline constexpr auto kHashKeyRangeFields = fields(field<&HashKeyRangeOutput::starting>("StartingHashKey"),
                                                    field<&HashKeyRangeOutput::ending>("EndingHashKey"));
 inline constexpr auto kSequenceNumberRangeFields = fields(field<&SequenceNumberRangeOutput::starting>("StartingSequenceNumber"),

@@ -1,0 +1,286 @@
+#include "log/chunk_pool.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <bit>
+#include <new>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
+
+namespace millrace::log {
+namespace {
+
+constexpr std::size_t kHugePage = 2 * 1024 * 1024;
+// A few small streams live in the first region, in small pages; only what grows beyond it takes huge ones.
+constexpr std::size_t kFirstRegionBytes = 4 * 1024 * 1024;
+constexpr std::size_t kRegionBytes = 32 * 1024 * 1024;
+// Blocks over kChunkBytesMax have mappings of their own; so much of them is kept for the next ones.
+constexpr std::size_t kLargeKeptBytesMax = 64 * 1024 * 1024;
+
+// Chunks are reused without going through an allocator that a sanitizer knows: tell it what nobody may read.
+void poison([[maybe_unused]] char* at, [[maybe_unused]] std::size_t bytes) noexcept {
+#if defined(__SANITIZE_ADDRESS__)
+  ASAN_POISON_MEMORY_REGION(at, bytes);
+#endif
+}
+void unpoison([[maybe_unused]] char* at, [[maybe_unused]] std::size_t bytes) noexcept {
+#if defined(__SANITIZE_ADDRESS__)
+  ASAN_UNPOISON_MEMORY_REGION(at, bytes);
+#endif
+}
+
+char* map(std::size_t bytes) noexcept {
+  void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return at == MAP_FAILED ? nullptr : static_cast<char*>(at);
+}
+
+void touch(char* at, std::size_t bytes) noexcept {
+#ifdef MADV_POPULATE_WRITE
+  if (::madvise(at, bytes, MADV_POPULATE_WRITE) == 0) return;
+#endif
+  for (std::size_t i = 0; i < bytes; i += 4096) *static_cast<volatile char*>(at + i) = 0;
+}
+
+}  // namespace
+
+void Block::shrink(std::size_t bytes) noexcept {
+  const std::size_t kept = std::max((bytes + kGranuleBytes - 1) / kGranuleBytes * kGranuleBytes, kGranuleBytes);
+  if (!bytes_ || id_ == ChunkPool::kLargeId || kept >= size_) return;
+  pool_->give_back_tail(id_, kept, size_);
+  size_ = kept;
+}
+
+void Block::release() noexcept {
+  if (!bytes_) return;
+  pool_->give_back(id_, std::exchange(bytes_, nullptr), std::exchange(size_, 0));
+  pool_.reset();
+}
+
+ChunkPool::ChunkPool(MemoryBudget& budget) : budget_(budget) {
+  large_.reserve(kLargeKeptBytesMax / kChunkBytesMax);  // so that giving back never allocates
+}
+
+ChunkPool::~ChunkPool() {
+  for (Region& r : regions_) {
+    unpoison(r.base, r.granules * kGranuleBytes);
+    ::munmap(r.base, r.granules * kGranuleBytes);
+  }
+  for (Large& l : large_) {
+    unpoison(l.bytes, l.size);
+    ::munmap(l.bytes, l.size);
+  }
+}
+
+Block ChunkPool::allocate(std::size_t bytes) {
+  if (bytes > kChunkBytesMax) return allocate_large(bytes);
+  const std::uint32_t granules = std::bit_ceil(static_cast<std::uint32_t>((std::max<std::size_t>(bytes, 1) + kGranuleBytes - 1) / kGranuleBytes));
+  const unsigned order = static_cast<unsigned>(std::countr_zero(granules));
+  const std::size_t size = granules * kGranuleBytes;
+  if (!budget_.try_take(Account::chunks, size)) return {};
+
+  std::uint32_t id = kNone;
+  char* at = nullptr;
+  std::uint32_t untouched_from = granules, untouched_to = 0;
+  for (;;) {
+    std::unique_lock lock(mutex_);
+    id = take_block(order);
+    if (id != kNone) {
+      Region& r = region(id);
+      const std::uint32_t first = granule(id);
+      at = r.base + first * kGranuleBytes;
+      for (std::uint32_t g = 0; g < granules; ++g) {
+        if (r.touched[first + g]) continue;
+        r.touched[first + g] = true;
+        ++touched_granules_;
+        untouched_from = std::min(untouched_from, g);
+        untouched_to = g + 1;
+      }
+      break;
+    }
+    const bool first = regions_.empty();
+    lock.unlock();
+    // Two threads may map at the same time: the second region is only addresses until it is used.
+    Region fresh = map_region(first);
+    if (!fresh.base) {
+      budget_.give_back(Account::chunks, size);
+      return {};
+    }
+    lock.lock();
+    regions_.push_back(std::move(fresh));
+  }
+  unpoison(at, size);
+  if (untouched_from < untouched_to) {
+    touch(at + untouched_from * kGranuleBytes, (untouched_to - untouched_from) * kGranuleBytes);
+  }
+  Block block;
+  block.pool_ = shared_from_this();
+  block.bytes_ = at;
+  block.size_ = size;
+  block.id_ = id;
+  return block;
+}
+
+Block ChunkPool::allocate_large(std::size_t bytes) {
+  std::size_t size = (bytes + kGranuleBytes - 1) / kGranuleBytes * kGranuleBytes;
+  char* at = nullptr;
+  {
+    std::lock_guard lock(mutex_);
+    auto best = large_.end();
+    for (auto it = large_.begin(); it != large_.end(); ++it) {
+      if (it->size >= size && it->size <= size + size / 8 && (best == large_.end() || it->size < best->size)) best = it;
+    }
+    if (best != large_.end()) {
+      if (!budget_.try_take(Account::chunks, best->size)) return {};
+      at = best->bytes;
+      size = best->size;
+      large_bytes_ -= size;
+      *best = large_.back();
+      large_.pop_back();
+    }
+  }
+  if (at) {
+    unpoison(at, size);
+  } else {
+    if (!budget_.try_take(Account::chunks, size)) return {};
+    at = map(size);
+    if (!at) {
+      budget_.give_back(Account::chunks, size);
+      return {};
+    }
+    touch(at, size);
+  }
+  Block block;
+  block.pool_ = shared_from_this();
+  block.bytes_ = at;
+  block.size_ = size;
+  block.id_ = kLargeId;
+  return block;
+}
+
+ChunkPool::Region ChunkPool::map_region(bool first) const {
+  Region r;
+  const std::size_t size = first ? kFirstRegionBytes : kRegionBytes;
+  char* at = map(size + kHugePage);
+  if (!at) return r;
+  const auto address = reinterpret_cast<std::uintptr_t>(at);
+  const std::size_t before = (kHugePage - address % kHugePage) % kHugePage;
+  if (before) ::munmap(at, before);
+  ::munmap(at + before + size, kHugePage - before);
+  r.base = at + before;
+  ::madvise(r.base, size, first ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
+  r.granules = static_cast<std::uint32_t>(size / kGranuleBytes);
+  r.free_as.resize(r.granules);
+  r.next.resize(r.granules);
+  r.previous.resize(r.granules);
+  r.touched.resize(r.granules);
+  poison(r.base, size);
+  return r;
+}
+
+std::uint32_t ChunkPool::take_block(unsigned order) noexcept {
+  unsigned from = order;
+  while (from < kOrders && free_[from] == kNone) ++from;
+  std::uint32_t id = kNone;
+  if (from < kOrders) {
+    id = free_[from];
+    unlink(id, from);
+  } else {
+    // Regions are used up in the order they came, so only the last few can have something left.
+    for (std::size_t i = regions_.size(); i-- > 0 && regions_[i].carved < regions_[i].granules;) {
+      id = static_cast<std::uint32_t>(i << kGranuleBits) + regions_[i].carved;
+    }
+    if (id == kNone) return kNone;
+    region(id).carved += kGranulesATop;
+    from = kOrders - 1;
+  }
+  while (from > order) {
+    --from;
+    link(id + (1u << from), from);
+  }
+  return id;
+}
+
+void ChunkPool::free_range(std::uint32_t id, std::uint32_t granules) noexcept {
+  while (granules) {
+    const unsigned aligned = granule(id) ? static_cast<unsigned>(std::countr_zero(granule(id))) : kOrders - 1;
+    const unsigned fits = static_cast<unsigned>(std::bit_width(granules)) - 1;
+    const unsigned order = std::min({aligned, fits, kOrders - 1});
+    free_block(id, order);
+    id += 1u << order;
+    granules -= 1u << order;
+  }
+}
+
+void ChunkPool::free_block(std::uint32_t id, unsigned order) noexcept {
+  while (order < kOrders - 1) {
+    const std::uint32_t buddy = id ^ (1u << order);
+    if (region(id).free_as[granule(buddy)] != order + 1) break;
+    unlink(buddy, order);
+    id = std::min(id, buddy);
+    ++order;
+  }
+  link(id, order);
+}
+
+void ChunkPool::link(std::uint32_t id, unsigned order) noexcept {
+  Region& r = region(id);
+  const std::uint32_t g = granule(id);
+  r.free_as[g] = static_cast<std::uint8_t>(order + 1);
+  r.previous[g] = kNone;
+  r.next[g] = free_[order];
+  if (free_[order] != kNone) region(free_[order]).previous[granule(free_[order])] = id;
+  free_[order] = id;
+}
+
+void ChunkPool::unlink(std::uint32_t id, unsigned order) noexcept {
+  Region& r = region(id);
+  const std::uint32_t g = granule(id);
+  const std::uint32_t next = r.next[g], previous = r.previous[g];
+  r.free_as[g] = 0;
+  if (next != kNone) region(next).previous[granule(next)] = previous;
+  if (previous != kNone) {
+    region(previous).next[granule(previous)] = next;
+  } else {
+    free_[order] = next;
+  }
+}
+
+void ChunkPool::give_back(std::uint32_t id, char* bytes, std::size_t size) noexcept {
+  poison(bytes, size);
+  bool kept = true;
+  {
+    std::lock_guard lock(mutex_);
+    if (id != kLargeId) {
+      free_range(id, static_cast<std::uint32_t>(size / kGranuleBytes));
+    } else if (large_bytes_ + size <= kLargeKeptBytesMax && large_.size() < large_.capacity()) {
+      large_.push_back({bytes, size});
+      large_bytes_ += size;
+    } else {
+      kept = false;
+    }
+  }
+  if (!kept) {
+    unpoison(bytes, size);
+    ::munmap(bytes, size);
+  }
+  budget_.give_back(Account::chunks, size);
+}
+
+void ChunkPool::give_back_tail(std::uint32_t id, std::size_t kept, std::size_t size) noexcept {
+  {
+    std::lock_guard lock(mutex_);
+    poison(region(id).base + granule(id) * kGranuleBytes + kept, size - kept);
+    free_range(id + static_cast<std::uint32_t>(kept / kGranuleBytes), static_cast<std::uint32_t>((size - kept) / kGranuleBytes));
+  }
+  budget_.give_back(Account::chunks, size - kept);
+}
+
+ChunkPool::Stats ChunkPool::stats() const {
+  std::lock_guard lock(mutex_);
+  return {touched_granules_ * kGranuleBytes, regions_.size(), large_bytes_};
+}
+
+}  // namespace millrace::log

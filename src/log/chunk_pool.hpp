@@ -1,0 +1,118 @@
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "millrace/base/memory_budget.hpp"
+
+namespace millrace::log {
+
+/// The smallest chunk; all blocks are whole granules.
+inline constexpr std::size_t kGranuleBytes = 16 * 1024;
+/// The largest chunk but for one that holds a single larger record.
+inline constexpr std::size_t kChunkBytesMax = 1024 * 1024;
+
+class ChunkPool;
+
+/// Memory of one chunk, touched and accounted; goes back to the pool when this ends. Move-only. Keeps the pool alive.
+class Block {
+ public:
+  Block() = default;
+  Block(Block&& o) noexcept
+      : pool_(std::move(o.pool_)), bytes_(std::exchange(o.bytes_, nullptr)), size_(std::exchange(o.size_, 0)), id_(o.id_) {}
+  Block& operator=(Block&& o) noexcept {
+    if (this != &o) {
+      release();
+      pool_ = std::move(o.pool_);
+      bytes_ = std::exchange(o.bytes_, nullptr);
+      size_ = std::exchange(o.size_, 0);
+      id_ = o.id_;
+    }
+    return *this;
+  }
+  ~Block() { release(); }
+  explicit operator bool() const noexcept { return bytes_ != nullptr; }
+  char* data() const noexcept { return bytes_; }
+  std::size_t size() const noexcept { return size_; }
+  /// Gives back the granules behind the first `bytes`.
+  void shrink(std::size_t bytes) noexcept;
+  void release() noexcept;
+
+ private:
+  friend class ChunkPool;
+  std::shared_ptr<ChunkPool> pool_;
+  char* bytes_ = nullptr;
+  std::size_t size_ = 0;
+  std::uint32_t id_ = 0;  // region and granule, or kLargeId
+};
+
+/// Where chunk memory comes from: 1 MiB pieces of large regions, halved and merged again as buddies, so that what big
+/// chunks leave serves small ones and the other way round. What was in use before is taken first: it needs no page
+/// faults. Memory is touched by the thread that asks, with no lock held. Memory comes from the kernel and stays; only
+/// what is in use counts in Account::chunks. Thread-safe.
+class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
+ public:
+  /// `budget` outlives every block.
+  explicit ChunkPool(MemoryBudget& budget);
+  ~ChunkPool();
+  ChunkPool(const ChunkPool&) = delete;
+  ChunkPool& operator=(const ChunkPool&) = delete;
+
+  /// At least `bytes`: a power of two of granules up to kChunkBytesMax, whole granules above. Empty when the budget or
+  /// the system refuses.
+  Block allocate(std::size_t bytes);
+
+  struct Stats {
+    std::size_t touched_bytes = 0;  ///< of regions, ever faulted in
+    std::size_t regions = 0;
+    std::size_t large_kept_bytes = 0;
+  };
+  Stats stats() const;
+
+ private:
+  friend class Block;
+  static constexpr unsigned kOrders = 7;  // 16 KiB .. 1 MiB
+  static constexpr std::uint32_t kGranulesATop = 1u << (kOrders - 1);
+  static constexpr std::uint32_t kNone = UINT32_MAX;
+  static constexpr std::uint32_t kLargeId = UINT32_MAX;
+  static constexpr unsigned kGranuleBits = 12;  // of an id; the region's number is above
+
+  struct Region {
+    char* base = nullptr;
+    std::uint32_t granules = 0;
+    std::uint32_t carved = 0;            // granules handed to the free lists so far
+    std::vector<std::uint8_t> free_as;   // a free block's first granule: its order + 1
+    std::vector<std::uint32_t> next, previous;
+    std::vector<bool> touched;
+  };
+  struct Large {
+    char* bytes;
+    std::size_t size;
+  };
+
+  Block allocate_large(std::size_t bytes);
+  Region map_region(bool first) const;
+  void free_range(std::uint32_t id, std::uint32_t granules) noexcept;
+  void free_block(std::uint32_t id, unsigned order) noexcept;
+  std::uint32_t take_block(unsigned order) noexcept;
+  void link(std::uint32_t id, unsigned order) noexcept;
+  void unlink(std::uint32_t id, unsigned order) noexcept;
+  Region& region(std::uint32_t id) noexcept { return regions_[id >> kGranuleBits]; }
+  static std::uint32_t granule(std::uint32_t id) noexcept { return id & ((1u << kGranuleBits) - 1); }
+  void give_back(std::uint32_t id, char* bytes, std::size_t size) noexcept;
+  void give_back_tail(std::uint32_t id, std::size_t kept, std::size_t size) noexcept;
+
+  MemoryBudget& budget_;
+  mutable std::mutex mutex_;
+  std::vector<Region> regions_;
+  std::array<std::uint32_t, kOrders> free_{kNone, kNone, kNone, kNone, kNone, kNone, kNone};
+  std::vector<Large> large_;
+  std::size_t large_bytes_ = 0;
+  std::size_t touched_granules_ = 0;
+};
+
+}  // namespace millrace::log

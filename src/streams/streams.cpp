@@ -1,0 +1,353 @@
+#include "millrace/streams/streams.hpp"
+
+#include <atomic>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <shared_mutex>
+#include <stdexcept>
+#include <unordered_map>
+
+#include "millrace/base/log.hpp"
+#include "millrace/base/task_group.hpp"
+#include "stream_record.hpp"
+
+namespace millrace::streams {
+namespace {
+
+constexpr std::string_view kStreamKeys = "streams/", kTombstoneKeys = "stream-seconds/";
+constexpr std::size_t kTagsMax = 50;
+constexpr int kChangeAttempts = 64;
+// AWS's first shards are a few seconds older than the call that made them.
+constexpr std::int64_t kCreatedBeforeS = 2;
+// A deleted name's last creation second is kept while a new incarnation could still be given the same one.
+constexpr std::int64_t kTombstoneS = 10;
+
+struct TextHash : std::hash<std::string_view> {
+  using is_transparent = void;
+};
+
+std::int64_t seconds(TimePoint time) { return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count(); }
+
+Error failed(std::string detail) { return Error{Errc::failed, std::move(detail)}; }
+
+class LocalStreams final : public Streams {
+ public:
+  LocalStreams(Clock& clock, state::Store& store, log::Engine& engine, Options options) : clock_(clock), store_(store), engine_(engine), options_(options) {}
+  ~LocalStreams() override { tasks_.stop(); }
+
+  awaitable<void> load(Random& random) {
+    iterators_ = co_await IteratorCodec::make(store_, random);
+    auto entries = co_await store_.list(std::string(kStreamKeys));
+    if (!entries) throw std::runtime_error("stored streams cannot be read: " + entries.error().detail);
+    for (const state::Entry& entry : *entries) {
+      auto parsed = parse_stream(entry.value);
+      if (!parsed) throw std::runtime_error("the stored stream '" + entry.key + "' cannot be understood");
+      auto stream = std::make_shared<Stream>(std::move(*parsed));
+      for (auto& shard : stream->shards) {
+        auto opened = std::make_shared<Shard>(*shard);
+        opened->log = co_await open_log(*stream, shard->index);
+        shard = std::move(opened);
+      }
+      stream->index_routing();
+      open_shards_ += stream->open_shards();
+      publish(stream, entry.revision);
+      if (stream->deleting) (void)co_await finish_remove(stream->name, stream->incarnation);
+    }
+  }
+
+  StreamRef find(std::string_view name) const override {
+    std::shared_lock lock(mutex_);
+    const auto at = by_name_.find(name);
+    return at == by_name_.end() ? nullptr : at->second.stream;
+  }
+
+  StreamRef find_incarnation(std::uint64_t incarnation) const override {
+    std::shared_lock lock(mutex_);
+    const auto at = by_incarnation_.find(incarnation);
+    return at == by_incarnation_.end() ? nullptr : at->second;
+  }
+
+  std::vector<StreamRef> list(std::string_view after, std::size_t limit) const override {
+    std::vector<StreamRef> found;
+    std::shared_lock lock(mutex_);
+    for (auto at = in_order_.upper_bound(after); at != in_order_.end() && found.size() < limit; ++at) found.push_back(at->second);
+    return found;
+  }
+
+  std::uint64_t open_shards() const override { return open_shards_.load(std::memory_order_relaxed); }
+
+  awaitable<Result<StreamRef>> create(CreateStream spec) override {
+    if (find(spec.name)) co_return Error{Errc::exists, spec.name};
+    if (spec.tags.size() > kTagsMax) co_return Error{Errc::too_many_tags, spec.name};
+    if (open_shards_.fetch_add(spec.shard_count) + spec.shard_count > options_.shards_max) {
+      open_shards_ -= spec.shard_count;
+      co_return Error{Errc::shard_limit, spec.name};
+    }
+    auto made = co_await make_stream(spec);
+    if (!made) open_shards_ -= spec.shard_count;
+    co_return made;
+  }
+
+  awaitable<Result<>> remove(std::string name) override {
+    const StreamRef stream = find(name);
+    if (!stream) co_return Error{Errc::not_found, name};
+    if (stream->deleting) co_return Result<>{};
+    const std::uint64_t incarnation = stream->incarnation;
+    if (options_.delete_delay.count() == 0) co_return co_await finish_remove(name, incarnation);
+    auto marked = co_await change(name, [](Stream& s) {
+      s.deleting = true;
+      return std::optional<Error>{};
+    });
+    if (!marked) co_return marked.error();
+    auto executor = co_await boost::asio::this_coro::executor;
+    tasks_.spawn(executor, "delete stream", remove_later(name, incarnation, clock_.now() + options_.delete_delay));
+    co_return Result<>{};
+  }
+
+  awaitable<Result<>> add_tags(std::string name, Tags tags) override {
+    auto changed = co_await change(name, [tags = std::move(tags)](Stream& s) -> std::optional<Error> {
+      for (const auto& [key, value] : tags) s.tags[key] = value;
+      if (s.tags.size() > kTagsMax) return Error{Errc::too_many_tags, s.name};
+      return std::nullopt;
+    });
+    if (!changed) co_return changed.error();
+    co_return Result<>{};
+  }
+
+  awaitable<Result<>> remove_tags(std::string name, std::vector<std::string> keys) override {
+    auto changed = co_await change(name, [keys = std::move(keys)](Stream& s) -> std::optional<Error> {
+      for (const std::string& key : keys) s.tags.erase(key);
+      return std::nullopt;
+    });
+    if (!changed) co_return changed.error();
+    co_return Result<>{};
+  }
+
+  awaitable<Result<>> set_retention(std::string name, std::chrono::hours retention, RetentionChange kind) override {
+    const TimePoint now = clock_.now();
+    const auto delay = options_.update_delay;
+    auto changed = co_await change(name, [retention, kind, now, delay](Stream& s) -> std::optional<Error> {
+      if (const Status status = s.status(now); status != Status::active && kind != RetentionChange::set)
+        return Error{Errc::not_active, std::string(status_name(status))};
+      if (kind == RetentionChange::increase && retention < s.retention) return Error{Errc::retention_order, s.name};
+      if (kind == RetentionChange::decrease && retention > s.retention) return Error{Errc::retention_order, s.name};
+      s.retention = retention;
+      if (kind != RetentionChange::set) {
+        s.created_settled = true;
+        s.settled = now + delay;
+      }
+      return std::nullopt;
+    });
+    if (!changed) co_return changed.error();
+    for (const auto& shard : (*changed)->shards) shard->log->set_retention(retention);
+    co_return Result<>{};
+  }
+
+  awaitable<Result<>> clear() override {
+    for (const StreamRef& stream : list({}, SIZE_MAX)) {
+      auto removed = co_await finish_remove(stream->name, stream->incarnation);
+      if (!removed && removed.error().code != Errc::not_found) co_return removed.error();
+    }
+    co_return Result<>{};
+  }
+
+  const IteratorCodec& iterators() const noexcept override { return *iterators_; }
+  log::Engine& engine() noexcept override { return engine_; }
+  Clock& clock() noexcept override { return clock_; }
+
+ private:
+  struct Published {
+    StreamRef stream;
+    state::Revision revision;
+  };
+
+  static std::string key_of(std::string_view name) { return std::string(kStreamKeys).append(name); }
+
+  awaitable<std::shared_ptr<log::Log>> open_log(const Stream& stream, std::uint32_t index) {
+    const log::LogId id = log_id(stream.incarnation, index);
+    auto opened = co_await engine_.open(id);
+    if (opened) co_return *opened;
+    log::LogOptions log_options;
+    log_options.retention = stream.retention;
+    auto created = co_await engine_.create(id, log_options);
+    if (!created) throw std::runtime_error("the log of a shard of '" + stream.name + "' cannot be opened: " + created.error().detail);
+    co_return *created;
+  }
+
+  awaitable<Result<StreamRef>> make_stream(const CreateStream& spec) {
+    const TimePoint now = clock_.now();
+    std::int64_t created_s = seconds(now) - kCreatedBeforeS;
+    auto tombstone = co_await store_.get(std::string(kTombstoneKeys).append(spec.name));
+    if (!tombstone) co_return failed(tombstone.error().detail);
+    if (*tombstone) created_s = std::max(created_s, std::int64_t{std::stoll((*tombstone)->value)} + 1);
+    auto incarnation = co_await store_.next_number("streams/incarnation");
+    if (!incarnation) co_return failed(incarnation.error().detail);
+
+    auto stream = std::make_shared<Stream>();
+    stream->name = spec.name;
+    stream->incarnation = *incarnation;
+    stream->created = now;
+    stream->settled = now + options_.create_delay;
+    stream->retention = spec.retention;
+    stream->tags = spec.tags;
+    const std::vector<HashRange> ranges = equal_ranges(spec.shard_count);
+    std::optional<Error> error;
+    for (std::uint32_t i = 0; i < spec.shard_count && !error; ++i) {
+      log::LogOptions log_options;
+      log_options.retention = spec.retention;
+      auto log = co_await engine_.create(log_id(*incarnation, i), log_options);
+      if (!log) {
+        error = failed("log: " + log.error().detail);
+        break;
+      }
+      auto shard = std::make_shared<Shard>();
+      shard->index = i;
+      shard->id = shard_id(i);
+      shard->range = ranges[i];
+      shard->created_s = created_s;
+      shard->numbers = SequenceNumbers(i, created_s);
+      shard->log = std::move(*log);
+      stream->shards.push_back(std::move(shard));
+    }
+    if (!error) {
+      stream->index_routing();
+      auto revision = co_await store_.put(key_of(spec.name), serialise(*stream), state::Revision{0});
+      if (revision) {
+        publish(stream, *revision);
+        co_return StreamRef(stream);
+      }
+      error = revision.error().code == state::Errc::conflict ? Error{Errc::exists, spec.name} : failed(revision.error().detail);
+    }
+    co_await remove_logs(*stream);
+    co_return std::move(*error);
+  }
+
+  awaitable<void> remove_logs(const Stream& stream) {
+    for (const auto& shard : stream.shards) {
+      auto removed = co_await engine_.remove(shard->log->id());
+      if (!removed && removed.error().code != log::Errc::not_found)
+        logging::error("a shard's log could not be removed", {{"stream", stream.name}, {"shard", shard->id}, {"error", removed.error().detail}});
+    }
+  }
+
+  // Applies `edit` to a copy of the stream and stores it, again from the start when another change came between.
+  template <class Edit>
+  awaitable<Result<StreamRef>> change(std::string name, Edit edit) {
+    for (int attempt = 0; attempt < kChangeAttempts; ++attempt) {
+      std::optional<Published> current = published(name);
+      if (!current) co_return Error{Errc::not_found, name};
+      auto next = std::make_shared<Stream>(*current->stream);
+      if (std::optional<Error> refused = edit(*next)) co_return std::move(*refused);
+      auto revision = co_await store_.put(key_of(name), serialise(*next), current->revision);
+      if (revision) {
+        publish(next, *revision);
+        co_return StreamRef(next);
+      }
+      if (revision.error().code == state::Errc::not_found) co_return Error{Errc::not_found, name};
+      if (revision.error().code != state::Errc::conflict) co_return failed(revision.error().detail);
+      co_await boost::asio::post(use_awaitable);  // the other change is about to be published
+    }
+    co_return failed("stream '" + name + "' kept changing");
+  }
+
+  awaitable<void> remove_later(std::string name, std::uint64_t incarnation, TimePoint at) {
+    if (!co_await sleep_until(clock_, at, tasks_.stop_token())) co_return;
+    auto removed = co_await finish_remove(name, incarnation);
+    if (!removed && removed.error().code != Errc::not_found) logging::error("a stream could not be removed", {{"stream", name}, {"error", removed.error().detail}});
+  }
+
+  awaitable<Result<>> finish_remove(std::string name, std::uint64_t incarnation) {
+    for (int attempt = 0; attempt < kChangeAttempts; ++attempt) {
+      std::optional<Published> current = published(name);
+      if (!current || current->stream->incarnation != incarnation) co_return Error{Errc::not_found, name};
+      std::int64_t created_s = 0;
+      for (const auto& shard : current->stream->shards) created_s = std::max(created_s, shard->created_s);
+      auto kept = co_await keep_tombstone(name, created_s);
+      if (!kept) co_return kept;
+      auto removed = co_await store_.remove(key_of(name), current->revision);
+      if (removed) {
+        unpublish(*current->stream);
+        co_await remove_logs(*current->stream);
+        co_return Result<>{};
+      }
+      if (removed.error().code == state::Errc::not_found) co_return Error{Errc::not_found, name};
+      if (removed.error().code != state::Errc::conflict) co_return failed(removed.error().detail);
+      co_await boost::asio::post(use_awaitable);
+    }
+    co_return failed("stream '" + name + "' kept changing");
+  }
+
+  awaitable<Result<>> keep_tombstone(const std::string& name, std::int64_t created_s) {
+    auto written = co_await store_.put(std::string(kTombstoneKeys).append(name), std::to_string(created_s));
+    if (!written) co_return failed(written.error().detail);
+    const std::int64_t past = seconds(clock_.now()) - kTombstoneS;
+    std::vector<std::string> expired;
+    {
+      std::unique_lock lock(mutex_);
+      tombstones_.emplace_back(created_s, name);
+      while (!tombstones_.empty() && tombstones_.front().first < past) {
+        expired.push_back(std::move(tombstones_.front().second));
+        tombstones_.pop_front();
+      }
+    }
+    for (const std::string& old : expired) {
+      std::string key = std::string(kTombstoneKeys).append(old);
+      auto value = co_await store_.get(key);
+      if (!value || !*value || std::stoll((*value)->value) >= past) continue;
+      (void)co_await store_.remove(key, (*value)->revision);
+    }
+    co_return Result<>{};
+  }
+
+  std::optional<Published> published(std::string_view name) const {
+    std::shared_lock lock(mutex_);
+    const auto at = by_name_.find(name);
+    return at == by_name_.end() ? std::nullopt : std::optional<Published>(at->second);
+  }
+
+  void publish(StreamRef stream, state::Revision revision) {
+    std::unique_lock lock(mutex_);
+    Published& slot = by_name_[stream->name];
+    if (slot.stream && slot.revision >= revision) return;
+    slot = {stream, revision};
+    by_incarnation_[stream->incarnation] = stream;
+    in_order_[stream->name] = std::move(stream);
+  }
+
+  void unpublish(const Stream& stream) {
+    std::unique_lock lock(mutex_);
+    by_incarnation_.erase(stream.incarnation);
+    if (const auto at = by_name_.find(stream.name); at != by_name_.end() && at->second.stream->incarnation == stream.incarnation) {
+      in_order_.erase(stream.name);
+      by_name_.erase(at);
+    }
+    open_shards_ -= stream.open_shards();
+  }
+
+  Clock& clock_;
+  state::Store& store_;
+  log::Engine& engine_;
+  const Options options_;
+  std::unique_ptr<IteratorCodec> iterators_;
+  TaskGroup tasks_;
+
+  mutable std::shared_mutex mutex_;
+  std::unordered_map<std::string, Published, TextHash, std::equal_to<>> by_name_;
+  std::unordered_map<std::uint64_t, StreamRef> by_incarnation_;
+  std::map<std::string, StreamRef, std::less<>> in_order_;
+  std::deque<std::pair<std::int64_t, std::string>> tombstones_;
+  std::atomic<std::uint64_t> open_shards_{0};
+};
+
+}  // namespace
+
+awaitable<std::unique_ptr<Streams>> make_streams(Clock& clock, Random& random, state::Store& store, log::Engine& engine, Options options) {
+  auto streams = std::make_unique<LocalStreams>(clock, store, engine, options);
+  co_await streams->load(random);
+  co_return streams;
+}
+
+}  // namespace millrace::streams
