@@ -48,7 +48,7 @@ Uint128 md5_long(std::string_view key) noexcept {
 namespace md5_kernels {
 
 void lanes4(const std::string_view* const* keys, std::size_t count, Uint128* const* out) noexcept {
-  md5_lanes<V4>(keys, count, out);
+  md5_lanes<V4, 1>(keys, count, out);
 }
 
 #if defined(MILLRACE_MD5_X86)
@@ -57,8 +57,8 @@ bool has_avx512() noexcept { return __builtin_cpu_supports("avx512f"); }
 #endif
 
 void many(Kernel kernel, std::size_t lanes, std::span<const std::string_view> keys, std::span<Uint128> out) noexcept {
-  const std::string_view* group[16];
-  Uint128* into[16];
+  const std::string_view* group[kGroupMax];
+  Uint128* into[kGroupMax];
   std::size_t waiting = 0;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (keys[i].size() > kShortKeyMax) {
@@ -87,8 +87,8 @@ Uint128 md5(std::string_view key) noexcept {
 
 void md5_many(std::span<const std::string_view> keys, std::span<Uint128> out) noexcept {
 #if defined(MILLRACE_MD5_X86)
-  if (md5_kernels::has_avx512() && keys.size() > 8) return md5_kernels::many(md5_kernels::lanes16, 16, keys, out);
-  if (md5_kernels::has_avx2()) return md5_kernels::many(md5_kernels::lanes8, 8, keys, out);
+  if (md5_kernels::has_avx512() && keys.size() > 16) return md5_kernels::many(md5_kernels::lanes16, 32, keys, out);
+  if (md5_kernels::has_avx2()) return md5_kernels::many(md5_kernels::lanes8, 16, keys, out);
 #endif
   md5_kernels::many(md5_kernels::lanes4, 4, keys, out);
 }

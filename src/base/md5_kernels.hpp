@@ -8,6 +8,7 @@
 namespace millrace::md5_kernels {
 
 inline constexpr std::size_t kShortKeyMax = 55;  // with its padding a longer key needs a second block
+inline constexpr std::size_t kGroupMax = 32;
 
 using Kernel = void (*)(const std::string_view* const* keys, std::size_t count, Uint128* const* out) noexcept;
 

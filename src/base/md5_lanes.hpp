@@ -49,29 +49,49 @@ template <int I, class V>
   s = {s.d, s.b + turned, s.b, s.c};
 }
 
-template <class V, int... I>
-[[gnu::always_inline]] inline void md5_steps(Md5State<V>& s, const V* words, std::integer_sequence<int, I...>) noexcept {
-  (md5_step<I>(s, words), ...);
+template <int I, class V, std::size_t... Way>
+[[gnu::always_inline]] inline void md5_steps(Md5State<V>* s, const V (*words)[16], std::index_sequence<Way...>) noexcept {
+  (md5_step<I>(s[Way], words[Way]), ...);
 }
 
-/// Adds one block of 16 words to `state`.
+/// Adds one block of 16 words to each state, step by step side by side.
+template <class V, std::size_t... Way, int... I>
+[[gnu::always_inline]] inline void md5_blocks(Md5State<V>* states, const V (*words)[16], std::index_sequence<Way...> ways,
+                                              std::integer_sequence<int, I...>) noexcept {
+  Md5State<V> s[sizeof...(Way)] = {states[Way]...};
+  (md5_steps<I>(s, words, ways), ...);
+  ((states[Way].a += s[Way].a, states[Way].b += s[Way].b, states[Way].c += s[Way].c, states[Way].d += s[Way].d), ...);
+}
+
+/// Adds one block to one state.
 template <class V>
-[[gnu::always_inline]] inline void md5_block(Md5State<V>& state, const V* words) noexcept {
-  Md5State<V> s = state;
-  md5_steps(s, words, std::make_integer_sequence<int, 64>{});
-  state.a += s.a;
-  state.b += s.b;
-  state.c += s.c;
-  state.d += s.d;
+[[gnu::always_inline]] inline void md5_block(Md5State<V>& state, const V (&words)[16]) noexcept {
+  md5_blocks(&state, &words, std::index_sequence<0>{}, std::make_integer_sequence<int, 64>{});
+}
+
+/// Copies at most 63 bytes by a few fixed-size moves that may overlap.
+[[gnu::always_inline]] inline void md5_copy(const char* from, std::size_t size, char* to) noexcept {
+  const auto ends = [&]<std::size_t kSize>(std::integral_constant<std::size_t, kSize>) {
+    char first[kSize], last[kSize];
+    std::memcpy(first, from, kSize);
+    std::memcpy(last, from + size - kSize, kSize);
+    std::memcpy(to, first, kSize);
+    std::memcpy(to + size - kSize, last, kSize);
+  };
+  if (size >= 32) return ends(std::integral_constant<std::size_t, 32>{});
+  if (size >= 16) return ends(std::integral_constant<std::size_t, 16>{});
+  if (size >= 8) return ends(std::integral_constant<std::size_t, 8>{});
+  if (size >= 4) return ends(std::integral_constant<std::size_t, 4>{});
+  for (std::size_t i = 0; i < size; ++i) to[i] = from[i];
 }
 
 /// The one block of a key of at most 55 bytes, padded, as 16 words.
 [[gnu::always_inline]] inline void md5_pad(std::string_view key, std::uint32_t* words) noexcept {
-  std::memset(words, 0, 56);
-  if (!key.empty()) std::memcpy(words, key.data(), key.size());
-  reinterpret_cast<char*>(words)[key.size()] = static_cast<char>(0x80);
+  std::memset(words, 0, 64);
+  char* const bytes = reinterpret_cast<char*>(words);
+  md5_copy(key.data(), key.size(), bytes);
+  bytes[key.size()] = static_cast<char>(0x80);
   words[14] = static_cast<std::uint32_t>(key.size() * 8);
-  words[15] = 0;
 }
 
 [[gnu::always_inline]] inline millrace::Uint128 md5_number(std::uint32_t a, std::uint32_t b, std::uint32_t c,
@@ -80,22 +100,47 @@ template <class V>
           __builtin_bswap64(static_cast<std::uint64_t>(d) << 32 | c)};
 }
 
-/// Digests of up to as many short keys as V has lanes.
-template <class V>
+/// Turns as many rows of a square, one vector each, into its columns: each round interleaves the first half of the rows
+/// with the second, and the place of an element in row and column, read as one number, turns by one bit.
+template <class V, std::size_t... I>
+[[gnu::always_inline]] inline void md5_transpose(V* rows, std::index_sequence<I...>) noexcept {
+  constexpr std::size_t kLanes = sizeof...(I);
+  for (std::size_t round = 1; round < kLanes; round *= 2) {
+    V next[kLanes];
+    for (std::size_t i = 0; i < kLanes / 2; ++i) {
+      const V a = rows[i], b = rows[i + kLanes / 2];
+      next[2 * i] = __builtin_shufflevector(a, b, (I / 2 + (I % 2) * kLanes)...);
+      next[2 * i + 1] = __builtin_shufflevector(a, b, (I / 2 + kLanes / 2 + (I % 2) * kLanes)...);
+    }
+    for (std::size_t i = 0; i < kLanes; ++i) rows[i] = next[i];
+  }
+}
+
+/// Digests of up to kWays times as many short keys as V has lanes. Several ways hide the latency of the steps, each of which
+/// needs the one before.
+template <class V, std::size_t kWays>
 [[gnu::always_inline]] inline void md5_lanes(const std::string_view* const* keys, std::size_t count,
                                              millrace::Uint128* const* out) noexcept {
   constexpr std::size_t kLanes = sizeof(V) / 4;
-  alignas(64) std::uint32_t words[16][kLanes];
-  for (std::size_t lane = 0; lane < kLanes; ++lane) {
-    alignas(64) std::uint32_t block[16];
-    md5_pad(lane < count ? *keys[lane] : std::string_view{}, block);
-    for (std::size_t i = 0; i < 16; ++i) words[i][lane] = block[i];
+  alignas(64) std::uint32_t blocks[kWays * kLanes][16];
+  for (std::size_t i = 0; i < kWays * kLanes; ++i) md5_pad(i < count ? *keys[i] : std::string_view{}, blocks[i]);
+  V words[kWays][16];
+  Md5State<V> states[kWays];
+  for (std::size_t way = 0; way < kWays; ++way) {
+    for (std::size_t part = 0; part < 16; part += kLanes) {
+      for (std::size_t lane = 0; lane < kLanes; ++lane) {
+        std::memcpy(&words[way][part + lane], &blocks[way * kLanes + lane][part], sizeof(V));
+      }
+      md5_transpose(words[way] + part, std::make_index_sequence<kLanes>{});
+    }
+    states[way] = {V{} + kMd5A, V{} + kMd5B, V{} + kMd5C, V{} + kMd5D};
   }
-  V block[16];
-  std::memcpy(block, words, sizeof words);
-  Md5State<V> s = {V{} + kMd5A, V{} + kMd5B, V{} + kMd5C, V{} + kMd5D};
-  md5_block(s, block);
-  for (std::size_t lane = 0; lane < count; ++lane) *out[lane] = md5_number(s.a[lane], s.b[lane], s.c[lane], s.d[lane]);
+  md5_blocks(states, words, std::make_index_sequence<kWays>{}, std::make_integer_sequence<int, 64>{});
+  for (std::size_t i = 0; i < count; ++i) {
+    const Md5State<V>& s = states[i / kLanes];
+    const std::size_t lane = i % kLanes;
+    *out[i] = md5_number(s.a[lane], s.b[lane], s.c[lane], s.d[lane]);
+  }
 }
 
 }  // namespace

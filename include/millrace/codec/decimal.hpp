@@ -37,7 +37,7 @@ class Decimal56 {
   void write(char* out) const noexcept;
 
  private:
-  std::array<std::uint32_t, 7> limbs_{};  // least significant first, each below 10^8
+  std::array<std::uint32_t, 7> limbs_{};  // most significant first, each below 10^8
 };
 
 }  // namespace millrace::codec
