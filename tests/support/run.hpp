@@ -7,10 +7,12 @@
 #include <chrono>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "millrace/base/awaitable.hpp"
 
@@ -89,11 +91,35 @@ T run(boost::asio::io_context& io, awaitable<T> task) {
   return started.result();
 }
 
+/// An io_context for a test whose coroutines other threads resume. A thread that has posted the last of them may still be
+/// on its way out of the io_context when the test is over: handlers go with this, the memory at the end of the program.
+class SharedContext {
+ public:
+  SharedContext() : context_(std::make_unique<Context>()) {}
+  ~SharedContext() {
+    context_->shutdown();
+    static std::mutex mutex;
+    static std::vector<std::unique_ptr<Context>> retired;
+    std::lock_guard lock(mutex);
+    retired.push_back(std::move(context_));
+  }
+  SharedContext(const SharedContext&) = delete;
+  SharedContext& operator=(const SharedContext&) = delete;
+  boost::asio::io_context& operator*() noexcept { return *context_; }
+
+ private:
+  struct Context : boost::asio::io_context {
+    Context() : boost::asio::io_context(1) {}
+    using boost::asio::io_context::shutdown;
+  };
+  std::unique_ptr<Context> context_;
+};
+
 /// The same on an io_context of its own.
 template <class T>
 T run(awaitable<T> task) {
-  boost::asio::io_context io{1};
-  return run(io, std::move(task));
+  SharedContext io;
+  return run(*io, std::move(task));
 }
 
 }  // namespace millrace::test
