@@ -404,7 +404,8 @@ void encode_value(Kind kind, std::span<const Field> members, const void* value, 
     case Kind::integer: return out.append(std::to_string(*static_cast<const std::int32_t*>(value)));
     case Kind::long_integer: return out.append(std::to_string(*static_cast<const std::int64_t*>(value)));
     case Kind::boolean: return out.append(*static_cast<const bool*>(value) ? "true" : "false");
-    case Kind::timestamp: return append_timestamp(*static_cast<const TimePoint*>(value), out);
+    case Kind::timestamp:
+      return out.commit(write_timestamp(*static_cast<const TimePoint*>(value), out.prepare(kTimestampChars)));
     case Kind::blob: {
       const std::string& bytes = static_cast<const Blob*>(value)->bytes;
       char* at = out.prepare(codec::base64::encoded_size(bytes.size()) + codec::base64::kSlack + 2);
@@ -466,19 +467,18 @@ void encode(std::span<const Field> members, const void* object, Buffer& out) {
   out.append(separator == "{" ? "{}" : "}");
 }
 
-void append_timestamp(TimePoint at, Buffer& out) {
-  std::int64_t ms = at.time_since_epoch().count();
-  char text[32];
-  char* end = text;
-  if (ms < 0) *end++ = '-', ms = -ms;
-  end = std::to_chars(end, text + sizeof text, ms / 1000).ptr;
-  if (const auto rest = static_cast<int>(ms % 1000)) {
-    *end++ = '.';
-    *end++ = static_cast<char>('0' + rest / 100);
-    *end++ = static_cast<char>('0' + rest / 10 % 10);
-    *end++ = static_cast<char>('0' + rest % 10);
-  }
-  out.append({text, static_cast<std::size_t>(end - text)});
+std::size_t write_timestamp(TimePoint at, char* out) noexcept {
+  const std::int64_t signed_ms = at.time_since_epoch().count();
+  const std::uint64_t ms = signed_ms < 0 ? 0 - static_cast<std::uint64_t>(signed_ms) : static_cast<std::uint64_t>(signed_ms);
+  char* end = out;
+  if (signed_ms < 0) *end++ = '-';
+  end = std::to_chars(end, out + kTimestampChars, ms / 1000).ptr;
+  const auto rest = static_cast<int>(ms % 1000);
+  *end++ = '.';
+  *end++ = static_cast<char>('0' + rest / 100);
+  *end++ = static_cast<char>('0' + rest / 10 % 10);
+  *end++ = static_cast<char>('0' + rest % 10);
+  return static_cast<std::size_t>(end - out);
 }
 
 }  // namespace millrace::services

@@ -274,7 +274,9 @@ std::optional<ServiceError> decode(std::string_view body, std::span<const Field>
 /// Appends `object` as a JSON object: absent optionals are left out, timestamps are epoch seconds with a ms fraction.
 void encode(std::span<const Field> members, const void* object, Buffer& out);
 
-/// One number as AWS prints it in `Timestamp` members: 1767225600.123
-void append_timestamp(TimePoint at, Buffer& out);
+/// A time as it stands in JSON: epoch seconds with three places, 1767225600.123. Returns the characters written to `out`,
+/// which has room for kTimestampChars.
+inline constexpr std::size_t kTimestampChars = 32;
+std::size_t write_timestamp(TimePoint at, char* out) noexcept;
 
 }  // namespace millrace::services

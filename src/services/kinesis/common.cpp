@@ -94,11 +94,16 @@ bool matches_stream_arn(std::string_view value) noexcept { return arn_resource(v
 bool matches_hash_key(std::string_view value) noexcept { return matches_decimal(value, 39); }
 bool matches_sequence_number(std::string_view value) noexcept { return matches_decimal(value, 129); }
 
+std::optional<std::string_view> arn_resource_name(std::string_view arn) noexcept {
+  const std::size_t at = arn_resource(arn);
+  if (at == arn.npos) return std::nullopt;
+  return arn.substr(at + std::string_view(":stream/").size());
+}
+
 Outcome<std::string_view> selected_name(const StreamSelector& selector) {
   if (!selector.name && !selector.arn) return invalid_argument("Either StreamName or StreamARN must be provided.");
   if (!selector.arn) return std::string_view(*selector.name);
-  const std::string_view arn = *selector.arn;
-  const std::string_view name = arn.substr(arn_resource(arn) + std::string_view(":stream/").size());
+  const std::string_view name = arn_resource_name(*selector.arn).value_or("");  // its pattern has been checked
   if (selector.name && *selector.name != name)
     return invalid_argument("StreamName " + *selector.name + " and StreamARN " + *selector.arn + " do not name the same stream.");
   return name;

@@ -34,6 +34,8 @@ constexpr FieldList<3> stream_selector() {
 }
 /// The name a selector means, or AWS's refusal. An ARN counts by its resource name, whatever its region and account.
 Outcome<std::string_view> selected_name(const StreamSelector& selector);
+/// What a well-formed stream ARN names.
+std::optional<std::string_view> arn_resource_name(std::string_view arn) noexcept;
 /// The stream itself; ResourceNotFoundException when there is none.
 Outcome<streams::StreamRef> find_stream(Context& context, const StreamSelector& selector);
 

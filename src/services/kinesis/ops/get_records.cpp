@@ -1,0 +1,237 @@
+// GetRecords: the records at an iterator, and the iterator behind them.
+// Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html
+#include <charconv>
+#include <cstring>
+
+#include "millrace/codec/base64.hpp"
+#include "millrace/codec/json_reader.hpp"
+#include "services/kinesis/common.hpp"
+#include "services/kinesis/iterators.hpp"
+
+namespace millrace::services::kinesis {
+namespace {
+
+constexpr std::int32_t kRecordsMax = 10'000;
+constexpr std::size_t kPageBytesMax = 10u << 20;
+constexpr std::size_t kWholeBytesMax = 64 * 1024;   // replies up to here are rendered at once
+constexpr std::size_t kPieceBytes = 256 * 1024;
+
+struct Input {
+  std::optional<std::int32_t> limit;
+  std::string iterator;
+  StreamSelector stream;  // StreamARN only: the iterator says which stream
+};
+constexpr auto kInput = fields(field<&Input::limit>("Limit", within(1, kRecordsMax)),
+                               field<&Input::iterator>("ShardIterator", length(1, 512)),
+                               field<&Input::stream, &StreamSelector::arn>("StreamARN", length(1, 2048), pattern(kStreamArnPattern)),
+                               field<&Input::stream, &StreamSelector::id>("StreamId"));
+
+struct ChildShard {
+  std::string id;
+  std::vector<std::string> parents;
+  HashKeyRangeOutput hash_keys;
+};
+constexpr auto kChildShard = fields(field<&ChildShard::id>("ShardId"), field<&ChildShard::parents>("ParentShards"),
+                                    field<&ChildShard::hash_keys>("HashKeyRange", of(kHashKeyRangeFields)));
+// All of the output but the records, which come first and are rendered from the log's own memory.
+struct Output {
+  std::optional<std::string> next;
+  std::int64_t behind_ms = 0;
+  std::optional<std::vector<ChildShard>> children;
+};
+constexpr auto kOutput = fields(field<&Output::next>("NextShardIterator"), field<&Output::behind_ms>("MillisBehindLatest"),
+                                field<&Output::children>("ChildShards", of(kChildShard)));
+
+constexpr std::string_view kOpen = R"({"Records":[)";
+constexpr std::string_view kNumber = R"({"SequenceNumber":")";
+constexpr std::string_view kArrival = R"(","ApproximateArrivalTimestamp":)";
+constexpr std::string_view kData = R"(,"Data":")";
+constexpr std::string_view kKey = R"(","PartitionKey":)";
+constexpr std::size_t kFixedBytes =
+    kNumber.size() + codec::Decimal56::kDigits + kArrival.size() + kData.size() + kKey.size() + 1;  // and the closing brace
+
+char* put(char* at, std::string_view text) noexcept {
+  std::memcpy(at, text.data(), text.size());
+  return at + text.size();
+}
+
+// The text of one arrival time, made anew only when it changes.
+class ArrivalText {
+ public:
+  std::string_view of(std::int64_t arrival_ms) noexcept {
+    if (arrival_ms != ms_ || size_ == 0) {
+      ms_ = arrival_ms;
+      size_ = write_timestamp(TimePoint{std::chrono::milliseconds{arrival_ms}}, text_);
+    }
+    return {text_, size_};
+  }
+
+ private:
+  std::int64_t ms_ = 0;
+  std::size_t size_ = 0;
+  char text_[kTimestampChars];
+};
+
+// Renders the page from pinned chunks, piece by piece.
+class RecordPieces final : public Pieces {
+ public:
+  RecordPieces(log::ReadBatch batch, const streams::SequenceNumbers& numbers) : batch_(std::move(batch)), numbers_(numbers) {
+    // Heads and keys only: the data's size gives that of its base64.
+    size_ = kOpen.size() + (batch_.records ? batch_.records - 1 : 0);
+    ArrivalText arrival;
+    for (const log::RecordRun& run : batch_.runs) {
+      const char* at = run.bytes.data();
+      log::RecordView record{};
+      for (std::uint32_t i = 0; i < run.count; ++i) {
+        at = log::read_record(at, record);
+        size_ += kFixedBytes + arrival.of(record.arrival_ms).size() + codec::base64::encoded_size(record.data.size()) +
+                 codec::json_quoted_size(record.key);
+      }
+      last_arrival_ms_ = record.arrival_ms;
+    }
+  }
+
+  // How far the page's last record is behind the newest one. Behind is behind, also within one millisecond.
+  std::int64_t millis_behind() const noexcept {
+    if (batch_.next >= batch_.tip) return 0;
+    return std::max<std::int64_t>(1, batch_.tip_arrival_ms - last_arrival_ms_.value_or(batch_.tip_arrival_ms));
+  }
+  // What follows the last record; to be set before the first piece.
+  void end_with(std::string tail) {
+    tail_ = std::move(tail);
+    size_ += tail_.size();
+  }
+
+  std::uint64_t size() const noexcept override { return size_; }
+
+  bool next(Buffer& out) override {
+    if (done_) return false;
+    if (!begun_) {
+      begun_ = true;
+      out.append(kOpen);
+    }
+    std::size_t left = kPieceBytes;
+    for (; run_ < batch_.runs.size(); ++run_, at_ = nullptr) {
+      const log::RecordRun& run = batch_.runs[run_];
+      if (!at_) {
+        at_ = run.bytes.data();
+        rendered_ = 0;
+      }
+      while (rendered_ < run.count) {
+        const std::size_t taken = render(run, out);
+        if (taken >= left) return true;
+        left -= taken;
+      }
+    }
+    out.append(tail_);
+    done_ = true;
+    batch_.runs.clear();  // the chunks are free before the peer has read all
+    return true;
+  }
+
+ private:
+  // One record, with the comma before it; returns the bytes it took.
+  std::size_t render(const log::RecordRun& run, Buffer& out) {
+    log::RecordView record;
+    at_ = log::read_record(at_, record);
+    if (rendered_ == 0) sequence_ = numbers_.run(run.first, record.arrival_ms);
+    else sequence_.next(record.arrival_ms);
+    const std::string_view arrival = arrival_.of(record.arrival_ms);
+    char* const begin = out.prepare(1 + kFixedBytes + arrival.size() + codec::base64::encoded_size(record.data.size()) +
+                                    codec::base64::kSlack + codec::json_quoted_size(record.key));
+    char* at = begin;
+    if (run_ != 0 || rendered_ != 0) *at++ = ',';
+    at = put(at, kNumber);
+    sequence_.write(at);
+    at = put(at + codec::Decimal56::kDigits, kArrival);
+    at = put(put(at, arrival), kData);
+    at += codec::base64::encode(record.data, at);
+    at = codec::json_quote(record.key, put(at, kKey));
+    *at++ = '}';
+    ++rendered_;
+    const auto size = static_cast<std::size_t>(at - begin);
+    out.commit(size);
+    return size;
+  }
+
+  log::ReadBatch batch_;
+  streams::SequenceNumbers numbers_;
+  std::string tail_;
+  std::uint64_t size_ = 0;
+  std::optional<std::int64_t> last_arrival_ms_;
+  bool begun_ = false, done_ = false;
+  std::size_t run_ = 0;
+  const char* at_ = nullptr;     // the next record of the current run
+  std::uint32_t rendered_ = 0;   // of the current run
+  streams::SequenceNumbers::Run sequence_;
+  ArrivalText arrival_;
+};
+
+std::vector<ChildShard> children_of(const streams::Stream& stream, const streams::Shard& parent) {
+  std::vector<ChildShard> children;
+  for (const auto& shard : stream.shards) {
+    if (shard->parent != parent.index && shard->adjacent_parent != parent.index) continue;
+    ChildShard child{shard->id, {}, hash_key_range_output(shard->range)};
+    if (shard->parent) child.parents.push_back(shard_id(*shard->parent));
+    if (shard->adjacent_parent) child.parents.push_back(shard_id(*shard->adjacent_parent));
+    children.push_back(std::move(child));
+  }
+  return children;
+}
+
+awaitable<void> get_records(Context& context, std::string_view body, Reply& reply) {
+  const Environment& environment = context.environment;
+  Input in;
+  if (std::optional<ServiceError> refused = decode(body, kInput, &in)) {
+    reply.error = std::move(refused);
+    co_return;
+  }
+  const Outcome<streams::IteratorFields> fields = read_iterator(environment, in.iterator);
+  if (!fields) {
+    reply.error = fields.error();
+    co_return;
+  }
+  const streams::StreamRef stream = environment.streams.find_incarnation(fields->incarnation);
+  const streams::Shard* shard = stream ? stream->find_shard(shard_id(fields->shard_index)) : nullptr;
+  if (!shard) {
+    // The iterator knows its stream by number, and that one is gone.
+    reply.error = shard_not_found(environment, in.stream.arn ? *selected_name(in.stream) : "(deleted)", shard_id(fields->shard_index));
+    co_return;
+  }
+  if (in.stream.arn && *selected_name(in.stream) != stream->name) {
+    reply.error = invalid_argument("ShardIterator and StreamARN " + *in.stream.arn + " do not name the same stream.");
+    co_return;
+  }
+
+  log::ReadRequest request;
+  request.from = fields->next;
+  request.records_max = static_cast<std::size_t>(in.limit.value_or(kRecordsMax));
+  request.bytes_max = kPageBytesMax;
+  log::Result<log::ReadBatch> read = co_await shard->log->read(std::move(request));
+  if (!read) {
+    reply.error = to_service_error(read.error(), environment, stream->name, shard->id);
+    co_return;
+  }
+
+  Output rest;
+  if (read->ended) rest.children = children_of(*stream, *shard);
+  else rest.next = write_iterator(environment, *stream, *shard, read->next);
+  auto pieces = std::make_unique<RecordPieces>(std::move(*read), shard->numbers);
+  rest.behind_ms = pieces->millis_behind();
+  // The rest as an object of its own, its brace replaced by the records' end.
+  Buffer tail;
+  encode(kOutput, &rest, tail);
+  pieces->end_with("]," + std::string(tail.view().substr(1)));
+  if (pieces->size() > kWholeBytesMax) {
+    reply.pieces = std::move(pieces);
+  } else {
+    while (pieces->next(reply.body)) {
+    }
+  }
+}
+
+}  // namespace
+
+extern constinit const Operation get_records_operation{"GetRecords", get_records};
+
+}  // namespace millrace::services::kinesis

@@ -1,0 +1,128 @@
+// PutRecord: one record into a stream.
+// Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecord.html
+#include <cstring>
+
+#include "services/kinesis/put.hpp"
+
+namespace millrace::services::kinesis {
+namespace {
+
+struct Input {
+  std::optional<std::string> after;
+  std::string key;
+  std::optional<std::string> explicit_hash;
+  Blob data;
+  StreamSelector stream;
+};
+constexpr auto kInput = fields(field<&Input::after>("SequenceNumberForOrdering", pattern(kSequenceNumberPattern)),
+                               field<&Input::key>("PartitionKey", length(1, kKeyCharsMax)),
+                               field<&Input::explicit_hash>("ExplicitHashKey", pattern(kHashKeyPattern)),
+                               field<&Input::data>("Data", length(0, kRecordBytesMax)), stream_selector<&Input::stream>());
+
+// The plain case; false leaves the request to the table-driven decoder.
+bool read_entry(std::string_view body, PutEntry& entry, std::string_view& after, StreamView& stream) {
+  codec::JsonReader reader(body);
+  std::string_view name;
+  if (reader.peek() != codec::JsonType::object || !reader.begin_object()) return false;
+  while (reader.next_member(name)) {
+    if (StreamView::names(name)) {
+      if (!stream.take(name, reader)) return false;
+      continue;
+    }
+    std::string_view* member = name == "Data"                        ? &entry.data
+                               : name == "PartitionKey"              ? &entry.key
+                               : name == "ExplicitHashKey"           ? &entry.explicit_hash
+                               : name == "SequenceNumberForOrdering" ? &after
+                                                                     : nullptr;
+    if (!member) {
+      reader.skip_value();
+      continue;
+    }
+    if (member->data() || !read_plain(reader, *member)) return false;
+  }
+  if (reader.failed() || !reader.at_end() || !entry.data.data() || entry.data.size() % 4 != 0 || !key_fits(entry.key)) return false;
+  if (entry.explicit_hash.data() && !matches_hash_key(entry.explicit_hash)) return false;
+  if (after.data() && !matches_sequence_number(after)) return false;
+  return base64_bytes(entry.data) + entry.key.size() <= kRecordBytesMax;
+}
+
+// SequenceNumberForOrdering asks for a larger number than the one given, and a shard's numbers grow: only what cannot be
+// an earlier number is refused.
+std::optional<ServiceError> check_ordering(const Environment& environment, const streams::Stream& stream, std::string_view after) {
+  const auto fields = streams::decode_sequence_number(after);
+  const auto now_s = std::chrono::floor<std::chrono::seconds>(environment.clock.now()).time_since_epoch().count();
+  if (fields && fields->record_s <= now_s) return std::nullopt;
+  return invalid_argument("ExclusiveMinimumSequenceNumber " + std::string(after) + " used in PutRecord on stream " + stream.name +
+                          " under account " + environment.account_id + " is invalid.");
+}
+
+void render(PutScratch& scratch, Buffer& out) {
+  constexpr std::string_view kShard = R"({"ShardId":")", kNumber = R"(","SequenceNumber":")", kEnd = R"("})";
+  out.append(kShard);
+  out.append(scratch.placed[0].shard->id);
+  out.append(kNumber);
+  write_sequence_number(scratch, 0, out.prepare(codec::Decimal56::kDigits));
+  out.commit(codec::Decimal56::kDigits);
+  out.append(kEnd);
+}
+
+void put_record_now(Context& context, std::string_view body, Reply& reply, std::vector<log::Ticket>& open) {
+  const Environment& environment = context.environment;
+  PutSession scratch;
+  StreamView view;
+  streams::StreamRef stream;
+  std::string_view after;
+  PutEntry plain;
+  std::optional<PutFailure> failure;
+  if (read_entry(body, plain, after, view)) stream = view.find(environment);
+  if (stream && after.data() && check_ordering(environment, *stream, after)) stream = nullptr;
+  if (stream) {
+    scratch->entries.push_back(plain);
+    failure = put_all(environment, stream, *scratch);
+  }
+  Input in;
+  if (!stream || (failure && *failure != PutFailure::no_stream)) {
+    if ((reply.error = decode(body, kInput, &in))) return;
+    if (in.data.bytes.size() + in.key.size() > kRecordBytesMax) {
+      reply.error = record_too_large("data", in.data.bytes.size());
+      return;
+    }
+    Outcome<streams::StreamRef> found = find_stream_to_put(context, in.stream);
+    if (!found) {
+      reply.error = found.error();
+      return;
+    }
+    stream = *found;
+    if (in.after && (reply.error = check_ordering(environment, *stream, *in.after))) return;
+    scratch->entries.clear();
+    scratch->entries.push_back({in.key, in.data.bytes, in.explicit_hash ? std::string_view(*in.explicit_hash) : std::string_view{}, false});
+    failure = put_all(environment, stream, *scratch);
+  }
+  if (failure) {
+    reply.error = failure == PutFailure::bad_hash ? explicit_hash_error(scratch->offending_hash) : stream_not_found(environment, stream->name);
+    return;
+  }
+  const Placed& placed = scratch->placed[0];
+  if (placed.error) {
+    reply.error = to_service_error(log::Error{*placed.error, {}}, environment, stream->name, placed.shard->id);
+    return;
+  }
+  render(*scratch, reply.body);
+  open.swap(scratch->open);
+}
+
+awaitable<void> put_record(Context& context, std::string_view body, Reply& reply) {
+  std::vector<log::Ticket> open;
+  put_record_now(context, body, reply, open);
+  if (open.empty()) co_return;
+  const log::Result<> committed = co_await context.environment.streams.engine().committed(open);
+  if (committed) co_return;
+  reply.clear();
+  reply.error = ServiceError{"InternalFailure", 500, ""};
+}
+
+}  // namespace
+
+extern constinit const Operation put_record_operation{"PutRecord", put_record};
+
+}  // namespace millrace::services::kinesis
