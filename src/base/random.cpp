@@ -1,6 +1,5 @@
 #include "millrace/base/random.hpp"
 
-#include <openssl/sha.h>
 #include <sys/random.h>
 
 #include <array>
@@ -9,6 +8,8 @@
 #include <cstring>
 #include <mutex>
 #include <system_error>
+
+#include "millrace/base/digest.hpp"
 
 namespace millrace {
 namespace {
@@ -120,7 +121,7 @@ void write_uuid_of(std::uint64_t high, std::uint64_t low, unsigned version, char
   out[8] = out[13] = out[18] = out[23] = '-';
 }
 
-std::uint64_t big_endian(const unsigned char* bytes) noexcept {
+std::uint64_t big_endian(const std::uint8_t* bytes) noexcept {
   std::uint64_t value = 0;
   for (int i = 0; i < 8; ++i) value = value << 8 | bytes[i];
   return value;
@@ -143,10 +144,9 @@ std::string make_uuid(Random& random) {
 }
 
 std::string name_uuid(std::string_view name) {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(name.data()), name.size(), digest);
+  const auto digest = sha256(name);
   std::string uuid(kUuidChars, '\0');
-  write_uuid_of(big_endian(digest), big_endian(digest + 8), 5, uuid.data());
+  write_uuid_of(big_endian(digest.data()), big_endian(digest.data() + 8), 5, uuid.data());
   return uuid;
 }
 
