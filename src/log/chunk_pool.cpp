@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kHugePage = 2 * 1024 * 1024;
 // A few small streams live in the first region, in small pages; only what grows beyond it takes huge ones.
-constexpr std::size_t kFirstRegionBytes = 4 * 1024 * 1024;
+constexpr std::size_t kFirstRegionBytes = kHugePage;
 constexpr std::size_t kRegionBytes = 32 * 1024 * 1024;
 // Blocks over kChunkBytesMax have mappings of their own; so much of them is kept for the next ones.
 constexpr std::size_t kLargeKeptBytesMax = 64 * 1024 * 1024;

@@ -517,9 +517,10 @@ TYPED_TEST_P(LogEngineContract, AgreesWithAModelUnderRandomUse) {
           break;
         case 7: {
           const TimePoint at = this->clock_.now() - std::chrono::milliseconds(random() % 1500);
+          const std::uint64_t readable = hide();
           std::uint64_t expected = tail;
           for (const StoredRecord& r : model) {
-            if (r.position >= hide() && r.arrival_ms >= at.time_since_epoch().count()) {
+            if (r.position >= readable && r.arrival_ms >= at.time_since_epoch().count()) {
               expected = r.position;
               break;
             }
