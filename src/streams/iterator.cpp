@@ -21,7 +21,8 @@ constexpr char kHead[4] = {kVersion, kKeyId, 0, 0};
 
 template <class T>
 char* put(char* at, T value) {
-  for (std::size_t i = 0; i < sizeof value; ++i) *at++ = static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * i));
+  for (std::size_t i = 0; i < sizeof value; ++i)
+    *at++ = static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * i));
   return at;
 }
 template <class T>
@@ -34,7 +35,8 @@ const char* get(const char* at, T& value) {
 
 class SealedIterators final : public IteratorCodec {
  public:
-  SealedIterators(std::span<const std::byte, Sealer::kKeyBytes> key, std::uint32_t start) : sealer_(key), start_(start) {}
+  SealedIterators(std::span<const std::byte, Sealer::kKeyBytes> key, std::uint32_t start)
+      : sealer_(key), start_(start) {}
 
   void write(const IteratorFields& fields, char* out) const override {
     std::array<char, kBytes> token{};
@@ -60,7 +62,8 @@ class SealedIterators final : public IteratorCodec {
     if (std::memcmp(token.data(), kOuter.data(), kOuter.size()) != 0) return std::nullopt;
     if (std::memcmp(token.data() + kHeadAt, kHead, sizeof kHead) != 0) return std::nullopt;
     std::array<char, kPlainBytes> plain;
-    if (!sealer_.open(nonce(token.data()), {token.data() + kSealedAt, kPlainBytes + Sealer::kTagBytes}, plain.data())) return std::nullopt;
+    if (!sealer_.open(nonce(token.data()), {token.data() + kSealedAt, kPlainBytes + Sealer::kTagBytes}, plain.data()))
+      return std::nullopt;
     IteratorFields fields;
     std::uint64_t next = 0;
     std::int64_t issued = 0;
@@ -74,7 +77,8 @@ class SealedIterators final : public IteratorCodec {
 
  private:
   static std::span<const std::byte, Sealer::kNonceBytes> nonce(const char* token) {
-    return std::span<const std::byte, Sealer::kNonceBytes>(reinterpret_cast<const std::byte*>(token) + kNonceAt, Sealer::kNonceBytes);
+    return std::span<const std::byte, Sealer::kNonceBytes>(reinterpret_cast<const std::byte*>(token) + kNonceAt,
+                                                           Sealer::kNonceBytes);
   }
   Sealer sealer_;
   std::uint32_t start_;

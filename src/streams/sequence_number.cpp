@@ -7,8 +7,8 @@ using codec::Decimal56;
 using codec::Uint256;
 
 constexpr std::int64_t kTimeLimitS = 16'025'175'000;  // AWS refuses times from here on
-constexpr unsigned kShardShift = 4, kTimeShift = 36, kZeroShift = 72, kCounterShift = 80, kNibbleShift = 144, kCreatedShift = 148,
-                   kTopShift = 184;
+constexpr unsigned kShardShift = 4, kTimeShift = 36, kZeroShift = 72, kCounterShift = 80, kNibbleShift = 144,
+                   kCreatedShift = 148, kTopShift = 184;
 
 void place(Uint256& number, std::uint64_t value, unsigned shift) {
   const unsigned word = shift / 64, bit = shift % 64;
@@ -58,15 +58,19 @@ std::optional<SequenceFields> decode_sequence_number(std::string_view digits) no
   fields.record_s = static_cast<std::int64_t>(take(*number, kTimeShift, 36));
   fields.counter = take(*number, kCounterShift, 64);
   fields.shard_created_s = static_cast<std::int64_t>(take(*number, kCreatedShift, 36));
-  if (fields.record_s >= kTimeLimitS || fields.shard_created_s >= kTimeLimitS || fields.counter > kEndingCounter) return std::nullopt;
-  if (take(*number, kZeroShift, 8) != 0 || take(*number, kNibbleShift, 4) != (fields.shard_index & 0xf)) return std::nullopt;
+  if (fields.record_s >= kTimeLimitS || fields.shard_created_s >= kTimeLimitS || fields.counter > kEndingCounter)
+    return std::nullopt;
+  if (take(*number, kZeroShift, 8) != 0 || take(*number, kNibbleShift, 4) != (fields.shard_index & 0xf))
+    return std::nullopt;
   return fields;
 }
 
 SequenceNumbers::SequenceNumbers(std::uint32_t shard_index, std::int64_t shard_created_s) noexcept
     : shard_index_(shard_index), shard_created_s_(shard_created_s) {}
 
-std::string SequenceNumbers::starting() const { return text_of(compose(shard_index_, shard_created_s_, 0, shard_created_s_)); }
+std::string SequenceNumbers::starting() const {
+  return text_of(compose(shard_index_, shard_created_s_, 0, shard_created_s_));
+}
 
 std::string SequenceNumbers::ending(std::int64_t ended_s) const {
   return text_of(compose(shard_index_, shard_created_s_, kEndingCounter, ended_s));

@@ -8,10 +8,14 @@ namespace millrace::streams {
 
 std::string_view status_name(Status status) noexcept {
   switch (status) {
-    case Status::creating: return "CREATING";
-    case Status::active: return "ACTIVE";
-    case Status::updating: return "UPDATING";
-    case Status::deleting: return "DELETING";
+    case Status::creating:
+      return "CREATING";
+    case Status::active:
+      return "ACTIVE";
+    case Status::updating:
+      return "UPDATING";
+    case Status::deleting:
+      return "DELETING";
   }
   return "";
 }
@@ -65,7 +69,8 @@ const Shard* Stream::find_shard(std::string_view id) const noexcept {
   std::uint32_t index = 0;
   const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), index);
   if (error != std::errc{} || end != id.data() + id.size() || index > 2'147'483'647) return nullptr;
-  const auto at = std::lower_bound(shards.begin(), shards.end(), index, [](const auto& s, std::uint32_t i) { return s->index < i; });
+  const auto at = std::lower_bound(shards.begin(), shards.end(), index,
+                                   [](const auto& s, std::uint32_t i) { return s->index < i; });
   return at != shards.end() && (*at)->index == index ? at->get() : nullptr;
 }
 

@@ -29,13 +29,16 @@ struct TextHash : std::hash<std::string_view> {
   using is_transparent = void;
 };
 
-std::int64_t seconds(TimePoint time) { return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count(); }
+std::int64_t seconds(TimePoint time) {
+  return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
+}
 
 Error failed(std::string detail) { return Error{Errc::failed, std::move(detail)}; }
 
 class LocalStreams final : public Streams {
  public:
-  LocalStreams(Clock& clock, state::Store& store, log::Engine& engine, Options options) : clock_(clock), store_(store), engine_(engine), options_(options) {}
+  LocalStreams(Clock& clock, state::Store& store, log::Engine& engine, Options options)
+      : clock_(clock), store_(store), engine_(engine), options_(options) {}
   ~LocalStreams() override { tasks_.stop(); }
 
   awaitable<void> load(Random& random) {
@@ -73,7 +76,8 @@ class LocalStreams final : public Streams {
   std::vector<StreamRef> list(std::string_view after, std::size_t limit) const override {
     std::vector<StreamRef> found;
     std::shared_lock lock(mutex_);
-    for (auto at = in_order_.upper_bound(after); at != in_order_.end() && found.size() < limit; ++at) found.push_back(at->second);
+    for (auto at = in_order_.upper_bound(after); at != in_order_.end() && found.size() < limit; ++at)
+      found.push_back(at->second);
     return found;
   }
 
@@ -97,10 +101,11 @@ class LocalStreams final : public Streams {
     if (stream->deleting) co_return Result<>{};
     const std::uint64_t incarnation = stream->incarnation;
     if (options_.delete_delay.count() == 0) co_return co_await finish_remove(name, incarnation);
-    auto marked = co_await change(name, [](Stream& s) {
+    auto edit = [](Stream& s) {
       s.deleting = true;
       return std::optional<Error>{};
-    });
+    };
+    auto marked = co_await change(name, std::move(edit));
     if (!marked) co_return marked.error();
     auto executor = co_await boost::asio::this_coro::executor;
     tasks_.spawn(executor, "delete stream", remove_later(name, incarnation, clock_.now() + options_.delete_delay));
@@ -108,20 +113,22 @@ class LocalStreams final : public Streams {
   }
 
   awaitable<Result<>> add_tags(std::string name, Tags tags) override {
-    auto changed = co_await change(name, [tags = std::move(tags)](Stream& s) -> std::optional<Error> {
+    auto edit = [tags = std::move(tags)](Stream& s) -> std::optional<Error> {
       for (const auto& [key, value] : tags) s.tags[key] = value;
       if (s.tags.size() > kTagsMax) return Error{Errc::too_many_tags, s.name};
       return std::nullopt;
-    });
+    };
+    auto changed = co_await change(name, std::move(edit));
     if (!changed) co_return changed.error();
     co_return Result<>{};
   }
 
   awaitable<Result<>> remove_tags(std::string name, std::vector<std::string> keys) override {
-    auto changed = co_await change(name, [keys = std::move(keys)](Stream& s) -> std::optional<Error> {
+    auto edit = [keys = std::move(keys)](Stream& s) -> std::optional<Error> {
       for (const std::string& key : keys) s.tags.erase(key);
       return std::nullopt;
-    });
+    };
+    auto changed = co_await change(name, std::move(edit));
     if (!changed) co_return changed.error();
     co_return Result<>{};
   }
@@ -129,7 +136,7 @@ class LocalStreams final : public Streams {
   awaitable<Result<>> set_retention(std::string name, std::chrono::hours retention, RetentionChange kind) override {
     const TimePoint now = clock_.now();
     const auto delay = options_.update_delay;
-    auto changed = co_await change(name, [retention, kind, now, delay](Stream& s) -> std::optional<Error> {
+    auto edit = [retention, kind, now, delay](Stream& s) -> std::optional<Error> {
       if (const Status status = s.status(now); status != Status::active && kind != RetentionChange::set)
         return Error{Errc::not_active, std::string(status_name(status))};
       if (kind == RetentionChange::increase && retention < s.retention) return Error{Errc::retention_order, s.name};
@@ -140,7 +147,8 @@ class LocalStreams final : public Streams {
         s.settled = now + delay;
       }
       return std::nullopt;
-    });
+    };
+    auto changed = co_await change(name, std::move(edit));
     if (!changed) co_return changed.error();
     for (const auto& shard : (*changed)->shards) shard->log->set_retention(retention);
     co_return Result<>{};
@@ -173,7 +181,9 @@ class LocalStreams final : public Streams {
     log::LogOptions log_options;
     log_options.retention = stream.retention;
     auto created = co_await engine_.create(id, log_options);
-    if (!created) throw std::runtime_error("the log of a shard of '" + stream.name + "' cannot be opened: " + created.error().detail);
+    if (!created)
+      throw std::runtime_error("the log of a shard of '" + stream.name +
+                               "' cannot be opened: " + created.error().detail);
     co_return *created;
   }
 
@@ -219,7 +229,8 @@ class LocalStreams final : public Streams {
         publish(stream, *revision);
         co_return StreamRef(stream);
       }
-      error = revision.error().code == state::Errc::conflict ? Error{Errc::exists, spec.name} : failed(revision.error().detail);
+      error = revision.error().code == state::Errc::conflict ? Error{Errc::exists, spec.name}
+                                                             : failed(revision.error().detail);
     }
     co_await remove_logs(*stream);
     co_return std::move(*error);
@@ -229,7 +240,8 @@ class LocalStreams final : public Streams {
     for (const auto& shard : stream.shards) {
       auto removed = co_await engine_.remove(shard->log->id());
       if (!removed && removed.error().code != log::Errc::not_found)
-        logging::error("a shard's log could not be removed", {{"stream", stream.name}, {"shard", shard->id}, {"error", removed.error().detail}});
+        logging::error("a shard's log could not be removed",
+                       {{"stream", stream.name}, {"shard", shard->id}, {"error", removed.error().detail}});
     }
   }
 
@@ -256,7 +268,8 @@ class LocalStreams final : public Streams {
   awaitable<void> remove_later(std::string name, std::uint64_t incarnation, TimePoint at) {
     if (!co_await sleep_until(clock_, at, tasks_.stop_token())) co_return;
     auto removed = co_await finish_remove(name, incarnation);
-    if (!removed && removed.error().code != Errc::not_found) logging::error("a stream could not be removed", {{"stream", name}, {"error", removed.error().detail}});
+    if (!removed && removed.error().code != Errc::not_found)
+      logging::error("a stream could not be removed", {{"stream", name}, {"error", removed.error().detail}});
   }
 
   awaitable<Result<>> finish_remove(std::string name, std::uint64_t incarnation) {
@@ -320,7 +333,8 @@ class LocalStreams final : public Streams {
   void unpublish(const Stream& stream) {
     std::unique_lock lock(mutex_);
     by_incarnation_.erase(stream.incarnation);
-    if (const auto at = by_name_.find(stream.name); at != by_name_.end() && at->second.stream->incarnation == stream.incarnation) {
+    if (const auto at = by_name_.find(stream.name);
+        at != by_name_.end() && at->second.stream->incarnation == stream.incarnation) {
       in_order_.erase(stream.name);
       by_name_.erase(at);
     }
@@ -344,7 +358,8 @@ class LocalStreams final : public Streams {
 
 }  // namespace
 
-awaitable<std::unique_ptr<Streams>> make_streams(Clock& clock, Random& random, state::Store& store, log::Engine& engine, Options options) {
+awaitable<std::unique_ptr<Streams>> make_streams(Clock& clock, Random& random, state::Store& store, log::Engine& engine,
+                                                 Options options) {
   auto streams = std::make_unique<LocalStreams>(clock, store, engine, options);
   co_await streams->load(random);
   co_return streams;
