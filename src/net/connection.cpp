@@ -1,0 +1,338 @@
+#include "net/connection.hpp"
+
+#include <boost/asio/this_coro.hpp>
+#include <cstring>
+
+#include "millrace/base/log.hpp"
+
+namespace millrace::net {
+
+namespace {
+
+constexpr SteadyTime kNever = SteadyTime::max();
+/// Room for a body behind a head; a head that lies later in the buffer is moved to the front.
+constexpr std::size_t kBodyRoomMin = 16 * 1024;
+constexpr std::chrono::milliseconds kLingerTime = std::chrono::seconds{5};
+constexpr std::size_t kLingerBytesMax = 64u << 20;
+
+http::Error peer_gone() { return {http::Errc::peer_gone, {}}; }
+
+}  // namespace
+
+void Input::move(std::size_t from, std::size_t to) noexcept {
+  if (from == to) return;
+  std::memmove(block.data() + to, block.data() + from, end - from);
+  begin = begin - from + to;
+  end = end - from + to;
+}
+
+Connection::Connection(std::shared_ptr<Core> core, std::shared_ptr<const Served> served, Transport transport,
+                       std::string peer)
+    : core_(std::move(core)), served_(std::move(served)), transport_(std::move(transport)), peer_(std::move(peer)) {
+  core_->add(*this);
+  Counters& counters = core_->counters(served_->options.kind);
+  Counters::add(counters.accepted);
+  Counters::add(counters.connections);
+}
+
+Connection::~Connection() {
+  Counters::add(core_->counters(served_->options.kind).connections, -1);
+  core_->remove(*this);
+  core_->load().fetch_sub(1);
+}
+
+awaitable<void> Connection::serve(std::shared_ptr<Connection> self) {
+  // Cancelled calls answer with an error instead of throwing, so that a handler can end in its own way.
+  co_await boost::asio::this_coro::throw_if_cancelled(false);
+  Connection& c = *self;
+  for (;;) {
+    const Head head = co_await c.read_head();
+    if (head == Head::closed) co_return;
+    if (head == Head::rejected) {
+      co_await c.reject(c.parser_->status());
+      break;
+    }
+    c.begin_request();
+    bool failed = false;
+    try {
+      co_await c.served_->handler.handle(c.request_, c.writer_);
+    } catch (const std::exception& e) {
+      failed = true;
+      c.log_failure(e.what());
+    } catch (...) {
+      failed = true;
+      c.log_failure("unknown exception");
+    }
+    if (failed || c.gone_ || c.watching_ || !c.writer_.finished() || !c.body_.complete()) {
+      const bool go_on = co_await c.settle(failed);
+      if (c.gone_) co_return;
+      if (!go_on) break;
+    }
+    c.body_.end();
+    if (!c.writer_.keep_alive()) break;
+  }
+  co_await c.linger();
+}
+
+awaitable<Connection::Head> Connection::read_head() {
+  phase_ = Phase::idle;
+  request_.headers.clear();
+  parser_.emplace(request_.headers, served_->options.head_bytes_max);
+  std::size_t head_begin = input_.begin;
+  bool begun = false;
+  for (;;) {
+    if (input_.begin < input_.end) {
+      if (!begun) {
+        begun = true;
+        phase_ = Phase::busy;
+        request_deadline_ = core_->deadline(served_->options.request_timeout);
+      }
+      bool need_more = false;
+      const Head head = parse_head(head_begin, need_more);
+      if (!need_more) {
+        deadline_ = kNever;
+        co_return head;
+      }
+      if (input_.begin == input_.end && input_.begin == head_begin) {
+        begun = false;
+        phase_ = Phase::idle;
+      }
+    }
+    if (begun) {
+      deadline_ = request_deadline_;
+    } else {
+      head_begin = input_.begin = input_.end = 0;
+      if (core_->stopping() || gone_) co_return Head::closed;
+      deadline_ = core_->deadline(served_->options.idle_timeout);
+      idle_sweeps_ = 0;
+      if (!input_.block) input_.block = core_->read_buffers().take(Core::kReadBufferBytes);
+      if (!input_.block) {
+        logging::warn("no memory for a connection's buffer: connection closed", {{"peer", peer_}});
+        co_return Head::closed;
+      }
+    }
+    const auto [error, size] = co_await transport_.read_some(input_.free_begin(), input_.free());
+    input_.end += size;
+    if (!error) continue;
+    // Cancelled by the sweep: idle for a while, so wait without a buffer.
+    if (error == boost::asio::error::operation_aborted && !begun && !gone_ && co_await wait_idle()) continue;
+    co_return Head::closed;
+  }
+}
+
+awaitable<bool> Connection::wait_idle() {
+  if (core_->stopping()) co_return false;
+  input_.block.give_back();
+  const auto [error] = co_await transport_.readable();
+  co_return !error && !gone_;
+}
+
+Connection::Head Connection::parse_head(std::size_t& head_begin, bool& need_more) {
+  const std::size_t bytes_max = served_->options.head_bytes_max;
+  // Some clients end a body with a line break that belongs to nothing.
+  while (input_.begin == head_begin && input_.unread().starts_with("\r\n")) head_begin = input_.begin += 2;
+  if (input_.begin == input_.end || (input_.begin == head_begin && input_.unread() == "\r")) {
+    if (input_.free() == 0) {
+      input_.move(head_begin, 0);
+      head_begin = 0;
+    }
+    need_more = true;
+    return Head::ready;
+  }
+  for (;;) {
+    std::size_t consumed = 0;
+    const RequestParser::Step step = parser_->parse_head(input_.unread(), consumed);
+    input_.begin += consumed;
+    if (step == RequestParser::Step::failed) return Head::rejected;
+    const std::size_t head_bytes = (step == RequestParser::Step::done ? input_.begin : input_.end) - head_begin;
+    if (head_bytes > bytes_max) {
+      parser_->reject(431);
+      return Head::rejected;
+    }
+    const bool done = step == RequestParser::Step::done;
+    const bool cramped = done ? !parser_->is_done() && input_.block.capacity() - input_.begin < kBodyRoomMin
+                              : input_.free() == 0;
+    if (!cramped || head_begin == 0) {
+      need_more = !done;
+      return Head::ready;
+    }
+    // Views into the buffer would no longer hold: parse again from the front.
+    input_.begin = head_begin;
+    input_.move(head_begin, 0);
+    head_begin = 0;
+    request_.headers.clear();
+    parser_.emplace(request_.headers, bytes_max);
+  }
+}
+
+void Connection::begin_request() {
+  Counters::add(core_->counters(served_->options.kind).requests);
+  request_.method = parser_->method();
+  request_.target = parser_->target();
+  std::string_view path = request_.target;
+  if (!path.starts_with('/')) {
+    // "http://host/path" of a proxy's client; "*" and "host:port" have no path.
+    const auto scheme = path.find("://");
+    const auto slash = scheme == std::string_view::npos ? scheme : path.find_first_of("/?", scheme + 3);
+    path = slash == std::string_view::npos ? std::string_view{} : path.substr(slash);
+  }
+  const auto question = path.find('?');
+  request_.query = question == std::string_view::npos ? std::string_view{} : path.substr(question + 1);
+  request_.path = path.substr(0, question);
+  if (request_.path.empty()) request_.path = "/";
+  request_.protocol = parser_->http11() ? "HTTP/1.1" : "HTTP/1.0";
+  request_.peer_address = peer_;
+  request_.listener = served_->options.kind;
+  request_.body = &body_;
+  body_.begin(*parser_);
+  writer_.begin(request_.method == "HEAD", parser_->http11(), parser_->keep_alive());
+}
+
+awaitable<bool> Connection::settle(bool failed) {
+  if (!gone_ && !writer_.started()) {
+    if (!failed) log_failure("no reply");
+    writer_.close_after();
+    const http::Handler::Rejection rejection = served_->handler.reject(500);
+    const http::ResponseHead head{rejection.status, rejection.headers};
+    const Slice text{rejection.body, {}};
+    const auto sent = co_await writer_.send(head, std::span(&text, 1));
+    if (!sent) gone();
+  }
+  if (!gone_ && !writer_.finished()) writer_.abort();
+  if (watching_) co_await end_watch();
+  if (gone_ || !writer_.keep_alive()) co_return false;
+  co_return body_.complete() || co_await body_.drain();
+}
+
+awaitable<void> Connection::reject(int status) {
+  phase_ = Phase::busy;
+  Counters::add(core_->counters(served_->options.kind).rejected);
+  const http::Handler::Rejection rejection = served_->handler.reject(status);
+  const http::ResponseHead head{rejection.status, rejection.headers};
+  const Slice text{rejection.body, {}};
+  writer_.begin(parser_->method() == "HEAD", true, false);
+  if (!co_await writer_.send(head, std::span(&text, 1))) gone();
+}
+
+awaitable<void> Connection::linger() {
+  if (gone_) co_return;
+  // Closing with bytes unread would reset the connection, and the peer could lose the reply: tell it first, then read
+  // what it still sends, within bounds.
+  phase_ = Phase::lingering;
+  transport_.shutdown_send();
+  deadline_ = core_->deadline(kLingerTime);
+  for (std::size_t read = 0; read < kLingerBytesMax && !core_->stopping() && !gone_;) {
+    const auto [error, size] = co_await transport_.read_some(input_.block.data(), input_.block.capacity());
+    if (error) co_return;
+    read += size;
+  }
+}
+
+void Connection::log_failure(std::string_view what) const {
+  if (gone_) return;  // cancelled, as it should be
+  logging::error("a handler failed", {{"method", request_.method}, {"path", request_.path}, {"peer", peer_}, {"error", what}});
+}
+
+void Connection::sweep(SteadyTime now) {
+  if (now >= deadline_) {
+    deadline_ = kNever;
+    if (phase_ != Phase::lingering) Counters::add(core_->counters(served_->options.kind).timed_out);
+    end();
+  } else if (phase_ == Phase::idle && input_.block && ++idle_sweeps_ > 1) {
+    transport_.cancel();
+  }
+}
+
+void Connection::end_if_idle() {
+  if (phase_ != Phase::busy) end();
+}
+
+void Connection::end() {
+  gone_ = true;
+  transport_.close();
+  cancel_.emit(boost::asio::cancellation_type::terminal);
+}
+
+void Connection::gone() noexcept {
+  gone_ = true;
+  transport_.close();
+}
+
+awaitable<http::Result<std::size_t>> Connection::receive(char* out, std::size_t size) {
+  if (gone_) co_return peer_gone();
+  deadline_ = request_deadline_;
+  const auto [error, got] = co_await transport_.read_some(out, size);
+  deadline_ = kNever;
+  if (error) {
+    gone();
+    co_return peer_gone();
+  }
+  co_return got;
+}
+
+std::size_t Connection::write_now(std::span<const iovec> parts) {
+  Transport::ErrorCode error;
+  const std::size_t written = transport_.write_now(parts, error);
+  if (error) gone();
+  return written;
+}
+
+awaitable<http::Result<>> Connection::write_rest(std::vector<iovec> parts, std::size_t written, std::size_t head_bytes) {
+  // The head was rendered where the core's other connections render theirs.
+  std::string head;
+  if (written < head_bytes) {
+    head.assign(static_cast<const char*>(parts[0].iov_base) + written, head_bytes - written);
+    parts[0] = {head.data(), head.size()};
+    written = 0;
+  }
+  constexpr std::size_t kPartsMax = 64;
+  std::size_t at = 0;
+  for (;;) {
+    while (at < parts.size() && written >= parts[at].iov_len) written -= parts[at++].iov_len;
+    if (at == parts.size()) break;
+    parts[at] = {static_cast<char*>(parts[at].iov_base) + written, parts[at].iov_len - written};
+    if (gone_) co_return peer_gone();
+    written = write_now(std::span(parts).subspan(at, std::min(kPartsMax, parts.size() - at)));
+    if (written == 0 && !gone_) {
+      deadline_ = core_->deadline(served_->options.write_timeout);
+      const auto [error] = co_await transport_.writable();
+      deadline_ = kNever;
+      if (error) gone();
+    }
+  }
+  co_return http::Result<>{};
+}
+
+void Connection::watch_peer() {
+  // With the input full of what the peer sends ahead, its going shows at the next write.
+  if (watching_ || gone_ || !body_.complete() || input_.free() == 0) return;
+  watching_ = true;
+  transport_.read_some(input_.free_begin(), input_.free(),
+                       [self = shared_from_this()](const Transport::ErrorCode& error, std::size_t size) {
+                         self->on_watched(error, size);
+                       });
+}
+
+void Connection::on_watched(const Transport::ErrorCode& error, std::size_t size) {
+  watching_ = false;
+  input_.end += size;
+  if (watch_ended_) {
+    if (error && error != boost::asio::error::operation_aborted) gone_ = true;
+    watch_ended_();
+  } else if (!error) {
+    watch_peer();
+  } else if (!gone_) {
+    end();
+  }
+}
+
+awaitable<void> Connection::end_watch() {
+  boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>
+      ended(core_->executor(), kNever);
+  watch_ended_ = [&ended] { ended.cancel(); };
+  transport_.cancel();
+  while (watching_) co_await ended.async_wait(boost::asio::as_tuple(use_awaitable));
+  watch_ended_ = nullptr;
+}
+
+}  // namespace millrace::net

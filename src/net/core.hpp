@@ -1,0 +1,82 @@
+#pragma once
+#include <array>
+#include <atomic>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "millrace/base/awaitable.hpp"
+#include "millrace/base/buffer.hpp"
+#include "millrace/net/server.hpp"
+#include "net/block_pool.hpp"
+#include "net/tuning.hpp"
+
+namespace millrace::net {
+
+class Connection;
+
+/// Counters of one listener on one core, written by that core's thread only.
+struct Counters {
+  std::atomic<std::uint64_t> connections{0}, accepted{0}, requests{0}, rejected{0}, timed_out{0};
+  static void add(std::atomic<std::uint64_t>& counter, std::int64_t by = 1) noexcept {
+    counter.store(counter.load(std::memory_order_relaxed) + static_cast<std::uint64_t>(by), std::memory_order_relaxed);
+  }
+};
+
+/// What the connections of one core share: memory lent and reused, the coarse clock, the sweep over deadlines.
+/// Everything but counters() and load() belongs to the core's thread.
+class Core : public std::enable_shared_from_this<Core> {
+ public:
+  static constexpr std::size_t kReadBufferBytes = 64 * 1024;  // small reads cost several times the CPU
+
+  Core(Executor executor, MemoryBudget& budget, const Tuning& tuning);
+
+  Executor executor() const noexcept { return executor_; }
+  BlockPool& read_buffers() noexcept { return read_buffers_; }
+  BlockPool& bodies() noexcept { return bodies_; }
+  /// For rendering one reply's head; whoever does not get it out at once copies the rest.
+  Buffer& head_buffer() noexcept { return head_buffer_; }
+  /// "Fri, 20 Nov 2026 20:44:00 GMT"
+  std::string_view date() noexcept;
+
+  /// The time of the last sweep.
+  SteadyTime now() const noexcept { return now_; }
+  /// A deadline at least `after` from now.
+  SteadyTime deadline(std::chrono::milliseconds after) const noexcept { return now_ + after + tuning_.sweep_interval; }
+
+  void add(Connection& connection);
+  void remove(Connection& connection) noexcept;
+
+  bool stopping() const noexcept { return stopping_; }
+  /// Idle connections end; the others after their reply.
+  void stop_soon();
+  void stop_hard();
+
+  Counters& counters(http::Listener kind) noexcept { return counters_[static_cast<std::size_t>(kind)]; }
+  const Counters& counters(http::Listener kind) const noexcept { return counters_[static_cast<std::size_t>(kind)]; }
+  /// Connections held or on their way here. Any thread.
+  std::atomic<std::size_t>& load() noexcept { return load_; }
+
+ private:
+  void arm_sweep();
+  void sweep();
+
+  Executor executor_;
+  const Tuning& tuning_;
+  BlockPool read_buffers_, bodies_;
+  Buffer head_buffer_;
+  std::array<char, 32> date_{};
+  std::int64_t date_second_ = -1;
+  std::vector<Connection*> connections_;
+  boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>
+      timer_;
+  bool sweeping_ = false, stopping_ = false;
+  SteadyTime now_;
+  std::array<Counters, 2> counters_;
+  std::atomic<std::size_t> load_{0};
+};
+
+}  // namespace millrace::net
