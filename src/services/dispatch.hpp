@@ -28,9 +28,9 @@ struct Handler<awaitable<Outcome<Output_>> (*)(Context&, Input_)> {
   using Output = Output_;
 };
 
-template <auto Fn, const auto& kInput, const auto& kOutput, Dialect kDialect>
+// The handler's traits are a type parameter for the sake of linkage: see Path in fields.hpp.
+template <class Traits, auto Fn, const auto& kInput, const auto& kOutput, Dialect kDialect>
 awaitable<void> run(Context& context, std::string_view body, Reply& reply) {
-  using Traits = Handler<decltype(Fn)>;
   typename Traits::Input input{};
   if (std::optional<ServiceError> refused = decode(body, kInput, &input, kDialect)) {
     reply.error = std::move(refused);
@@ -52,7 +52,7 @@ awaitable<void> run(Context& context, std::string_view body, Reply& reply) {
 /// kInput and kOutput are constexpr fields(...) at namespace scope; leave kOutput out when Output is NoOutput.
 template <auto Fn, const auto& kInput, const auto& kOutput = kNoOutput, Dialect kDialect = Dialect{}>
 constexpr Operation operation(std::string_view name) {
-  return Operation{name, &detail::run<Fn, kInput, kOutput, kDialect>};
+  return Operation{name, &detail::run<detail::Handler<decltype(Fn)>, Fn, kInput, kOutput, kDialect>};
 }
 
 inline ServiceError invalid_argument(std::string text) { return {"InvalidArgumentException", 400, std::move(text)}; }

@@ -177,12 +177,17 @@ struct MemberPointer<Member Object::*> {
   using MemberType = Member;
 };
 
-template <auto First, auto... Rest>
+// The object's type is a parameter beside the pointers: an operation's Input is in an unnamed namespace, and GCC 12 gives
+// functions internal linkage for a type argument from there, but not for a member pointer.
+template <class Object, auto First, auto... Rest>
 struct Path {
-  using Object = typename MemberPointer<decltype(First)>::ObjectType;
   static auto& reach(auto& object) {
-    if constexpr (sizeof...(Rest) == 0) return object.*First;
-    else return Path<Rest...>::reach(object.*First);
+    if constexpr (sizeof...(Rest) == 0) {
+      return object.*First;
+    } else {
+      using Inner = typename MemberPointer<decltype(First)>::MemberType;
+      return Path<Inner, Rest...>::reach(object.*First);
+    }
   }
   using Member = std::remove_reference_t<decltype(reach(std::declval<Object&>()))>;
   using Value = typename OptionalOf<Member>::Value;
@@ -215,9 +220,9 @@ struct FieldCount<FieldList<N>> : std::integral_constant<std::size_t, N> {};
 
 /// A member: field<&Input::name>("Name", rules...). A path of several pointers reaches into a nested C++ struct whose
 /// members stand in the same JSON object.
-template <auto... Pointers, class... Rules>
+template <auto First, auto... Rest, class... Rules>
 constexpr Field field(std::string_view name, Rules... all) {
-  using Path = detail::Path<Pointers...>;
+  using Path = detail::Path<typename detail::MemberPointer<decltype(First)>::ObjectType, First, Rest...>;
   Field out;
   out.name = name;
   out.kind = detail::kind_of<typename Path::Value>();

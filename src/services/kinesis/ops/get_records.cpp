@@ -209,7 +209,8 @@ awaitable<void> get_records(Context& context, std::string_view body, Reply& repl
   request.bytes_max = kPageBytesMax;
   log::Result<log::ReadBatch> read = co_await shard->log->read(std::move(request));
   if (!read) {
-    reply.error = to_service_error(read.error(), environment, stream->name, shard->id);
+    reply.error = read.error().code == log::Errc::not_found ? shard_not_found(environment, stream->name, shard->id)
+                                                            : to_service_error(read.error(), environment, stream->name, shard->id);
     co_return;
   }
 

@@ -1,0 +1,104 @@
+#pragma once
+#include <gtest/gtest.h>
+
+#include <boost/asio/io_context.hpp>
+#include <cstdint>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "millrace/base/clock.hpp"
+#include "millrace/base/memory_budget.hpp"
+#include "millrace/base/random.hpp"
+#include "millrace/codec/base64.hpp"
+#include "millrace/log/engine.hpp"
+#include "millrace/services/operation.hpp"
+#include "millrace/state/store.hpp"
+#include "millrace/streams/streams.hpp"
+#include "support/run.hpp"
+
+namespace millrace::test {
+
+using Json = nlohmann::ordered_json;
+
+/// What a call came to, as the wire would show it.
+struct Answer {
+  int status = 200;
+  std::string body;
+  bool in_pieces = false;
+  std::size_t largest_piece = 0;
+  Json json() const { return Json::parse(body); }
+  std::string type() const { return body.empty() ? "" : json().value("__type", ""); }
+  std::string message() const { return body.empty() ? "" : json().value("message", json().value("Message", "")); }
+};
+
+/// Kinesis on a memory engine, a manual clock and seeded randomness: the operations are called as the front calls them.
+class KinesisWorld {
+ public:
+  explicit KinesisWorld(streams::Options options = {}, std::unique_ptr<log::Engine> other_engine = nullptr,
+                        std::size_t memory_bytes = 256u << 20)
+      : budget(memory_bytes),
+        engine(other_engine ? std::move(other_engine) : log::make_memory_engine(clock, budget)),
+        streams(test::run(io, streams::make_streams(clock, *random, *store, *engine, options))),
+        environment{clock, *random, budget, *streams} {}
+
+  Answer call_text(std::string_view operation, std::string_view body) {
+    const services::Operation* found = services::find_service("kinesis")->find(operation);
+    if (!found) throw std::runtime_error("no operation " + std::string(operation));
+    services::Context context{environment, "00000000-0000-4000-8000-000000000000"};
+    services::Reply reply;
+    test::run(io, found->run(context, body, reply));
+    return answer(reply);
+  }
+  Answer call(std::string_view operation, const Json& body) { return call_text(operation, body.dump()); }
+  /// A call that must succeed.
+  Json ok(std::string_view operation, const Json& body) {
+    const Answer got = call(operation, body);
+    EXPECT_EQ(got.status, 200) << operation << " " << body.dump().substr(0, 300) << " gave " << got.body;
+    return got.body.empty() ? Json() : got.json();
+  }
+
+  void create(const std::string& name, int shards = 1) { ok("CreateStream", {{"StreamName", name}, {"ShardCount", shards}}); }
+  std::string iterator(const std::string& name, const std::string& shard = "shardId-000000000000", const std::string& type = "TRIM_HORIZON") {
+    return ok("GetShardIterator", {{"StreamName", name}, {"ShardId", shard}, {"ShardIteratorType", type}})["ShardIterator"];
+  }
+  Json put(const std::string& name, const std::string& key, const std::string& data) {
+    return ok("PutRecord", {{"StreamName", name}, {"PartitionKey", key}, {"Data", codec::base64::encode(data)}});
+  }
+
+  static Answer answer(services::Reply& reply) {
+    Answer out;
+    if (reply.error) {
+      out.status = reply.error->status;
+      Buffer text;
+      services::write_error_body(*reply.error, text);
+      out.body = text.view();
+      EXPECT_TRUE(reply.body.empty() && !reply.pieces) << "an error beside a body";
+    } else if (reply.pieces) {
+      out.in_pieces = true;
+      const std::uint64_t size = reply.pieces->size();
+      Buffer piece;
+      while (reply.pieces->next(piece)) {
+        out.largest_piece = std::max(out.largest_piece, piece.size());
+        out.body += piece.view();
+        piece.clear();
+      }
+      EXPECT_EQ(out.body.size(), size) << "the size announced is not the size sent";
+    } else {
+      out.body = reply.body.view();
+    }
+    return out;
+  }
+
+  boost::asio::io_context io{1};
+  ManualClock clock;
+  MemoryBudget budget;
+  std::unique_ptr<Random> random = make_seeded_random(7);
+  std::unique_ptr<state::Store> store = state::make_memory_store();
+  std::unique_ptr<log::Engine> engine;
+  std::unique_ptr<streams::Streams> streams;
+  services::Environment environment;
+};
+
+}  // namespace millrace::test
