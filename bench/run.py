@@ -1,0 +1,302 @@
+#!/usr/bin/env python3
+"""Puts one set of loads on millrace and on its floor, side by side, and prints medians and ratios. See README.md."""
+import argparse
+import json
+import multiprocessing
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import servers
+import wire
+
+HERE = pathlib.Path(__file__).resolve().parent
+FILL_BYTES = 3 << 30          # how much fresh memory a batch cell writes before its memory is used again
+EVENT_BYTES = 300
+
+
+# ---- load by wrk
+
+def write_load(path, headers, bodies):
+    file = tempfile.NamedTemporaryFile("w", suffix=".load", prefix="millrace-bench-", delete=False)
+    with file:
+        file.write("POST %s\n" % path)
+        file.writelines("%s: %s\n" % item for item in headers.items())
+        file.write("\n" + "\n".join(bodies) + "\n")
+    return file.name
+
+
+def wrk(server, port, path, headers, bodies, connections, seconds):
+    """One stint of load. The generator has one thread: it shares the machine with the server."""
+    load = write_load(path, headers, bodies)
+    try:
+        cpu = server.cpu_seconds()
+        done = subprocess.run(
+            ["wrk", "-t1", "-c%d" % connections, "-d%ds" % seconds, "--timeout", "10s", "-s", HERE / "load.lua",
+             "http://127.0.0.1:%d" % port],
+            env=dict(os.environ, MILLRACE_LOAD=load), capture_output=True, text=True, timeout=seconds + 60)
+        cpu = server.cpu_seconds() - cpu
+    finally:
+        os.unlink(load)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("result ")]
+    if not lines:
+        raise SystemExit("wrk gave no result: %s%s" % (done.stdout, done.stderr))
+    result = json.loads(lines[0][len("result "):])
+    result["cpu"] = cpu
+    return result
+
+
+def put_load(server, operation, bodies, connections, seconds):
+    headers = dict(wire.HEADERS, **{"X-Amz-Target": wire.target_header(operation)})
+    return wrk(server, server.port, "/", headers, bodies, connections, seconds)
+
+
+def rates(stints, units=1, unit="requests"):
+    """What several stints of one load come to."""
+    requests = sum(stint["requests"] for stint in stints)
+    return {
+        unit + "/s": requests * units / sum(stint["seconds"] for stint in stints),
+        "cpu_us/request": sum(stint["cpu"] for stint in stints) * 1e6 / max(requests, 1),
+        "p50_us": statistics.median(stint["p50_us"] for stint in stints),
+        "p99_us": statistics.median(stint["p99_us"] for stint in stints),
+        "errors": sum(stint["bad_status"] + stint["broken"] for stint in stints),
+    }
+
+
+# ---- cells: each takes a server that has just been started, and yields (name, figures)
+
+def put_cells(server, options):
+    with wire.Client(server.port) as client:
+        for size, label in ((100, "100 B"), (1024, "1 KiB")):
+            for connections in (1, 16, 64):
+                stream = "put-%d-%d" % (size, connections)
+                client.create(stream)
+                bodies = [wire.put_record_body(stream, size) for _ in range(2000)]
+                put_load(server, "PutRecord", bodies, connections, 1)  # warms up
+                stint = put_load(server, "PutRecord", bodies, connections, options.seconds)
+                client.call("DeleteStream", StreamName=stream)
+                yield "PutRecord %s, %d conn" % (label, connections), rates([stint])
+
+
+def batch_cells(size, label):
+    def cells(server, options):
+        with wire.Client(server.port) as client:
+            def stint(stream, seconds):
+                bodies = [wire.put_records_body(stream, size, 500) for _ in range(16)]
+                return put_load(server, "PutRecords", bodies, 8, seconds)
+
+            # Fresh: every byte goes to memory that the process has not had before.
+            client.create("fresh")
+            fresh, stored = [], 0
+            while stored < FILL_BYTES and len(fresh) < 2 * options.seconds:
+                fresh.append(stint("fresh", 1))
+                stored += fresh[-1]["requests"] * 500 * (size + 64)
+            client.call("DeleteStream", StreamName="fresh")
+            yield "PutRecords 500 x %s, fresh" % label, rates(fresh, 500, "records")
+
+            # Reused: short stints, each into what the stream before it has left.
+            reused = []
+            for i in range(options.seconds):
+                stream = "reused-%d" % i
+                client.create(stream)
+                reused.append(stint(stream, 1))
+                client.call("DeleteStream", StreamName=stream)
+            yield "PutRecords 500 x %s, reused" % label, rates(reused, 500, "records")
+    return cells
+
+
+def read_one(port, stream, shards, ready, go, results):
+    with wire.Client(port) as client:
+        client.read_shard(stream, shards[0])  # so that the reader's memory is there
+        ready.release()
+        go.wait(60)
+        results.put(sum(client.read_shard(stream, shard)[0] for shard in shards))
+
+
+def get_cells(server, options):
+    records, size = 100_000, 1024
+    with wire.Client(server.port) as client:
+        shards = client.create("read")
+        client.fill("read", records, size)
+        counts = [client.read_shard("read", shard, count=True) for shard in shards]
+        if sum(count for _, count in counts) != records:
+            raise SystemExit("%s: %d of %d records came back" % (server.name, sum(c for _, c in counts), records))
+        expected = sum(total for total, _ in counts)
+    for readers in (1, len(shards)):
+        spent, cpu = [], []
+        for _ in range(max(2, options.seconds)):
+            ready, go, results = multiprocessing.Semaphore(0), multiprocessing.Event(), multiprocessing.Queue()
+            mine = [shards] if readers == 1 else [[shard] for shard in shards]
+            processes = [multiprocessing.Process(target=read_one, args=(server.port, "read", some, ready, go, results))
+                         for some in mine]
+            for process in processes:
+                process.start()
+            for _ in processes:
+                ready.acquire()
+            before, begun = server.cpu_seconds(), time.monotonic()
+            go.set()
+            total = sum(results.get(timeout=60) for _ in processes)
+            spent.append(time.monotonic() - begun)
+            cpu.append(server.cpu_seconds() - before)
+            for process in processes:
+                process.join()
+            if abs(total - expected) > expected // 50:
+                raise SystemExit("%s: a pass read %d bytes, the first %d" % (server.name, total, expected))
+        yield "GetRecords 100k x 1 KiB, %d reader%s" % (readers, "" if readers == 1 else "s"), {
+            "MB/s": records * size / 1e6 / statistics.median(spent),
+            "cpu_us/record": statistics.median(cpu) * 1e6 / records,
+            "errors": 0,
+        }
+
+
+def event():
+    fields = {"event": "click", "user_id": wire.key(), "at": 1767322800.125, "tags": ["a", "b", "c"], "note": ""}
+    fields["note"] = "n" * (EVENT_BYTES - len(wire.compact(fields)))
+    return wire.compact(fields)
+
+
+def door_cells(path, label):
+    def cells(server, options):
+        bodies = [event() for _ in range(2000)]
+        headers = {"Content-Type": "application/json"}
+        wrk(server, server.gateway_port, path, headers, bodies, 64, 1)
+        stint = wrk(server, server.gateway_port, path, headers, bodies, 64, options.seconds)
+        yield "front door 300 B, 64 conn, %s" % label, rates([stint])
+    return cells
+
+
+def memory_cells(server, options):
+    records, size, key_bytes = 1_000_000, 100, 32
+    time.sleep(1)
+    idle = server.resident_bytes()
+    with wire.Client(server.port) as client:
+        client.create("memory")
+        client.fill("memory", records, size)
+        time.sleep(1)
+        full = server.resident_bytes()
+    yield "memory", {
+        "ready_ms": server.ready_ms,
+        "idle_MiB": idle / 2**20,
+        "bytes over key and data a record": (full - idle) / records - size - key_bytes,
+        "errors": 0,
+    }
+
+
+def latency(client, requests, count):
+    spent = []
+    for i in range(count):
+        begun = time.perf_counter()
+        client.exchange(requests[i % len(requests)])
+        spent.append((time.perf_counter() - begun) * 1e6)
+    return statistics.median(spent)
+
+
+def growth_cells(server, options):
+    with wire.Client(server.port) as client:
+        shards = client.create("growth")
+        stored = 0
+        for level, label in ((10_000, "10 k"), (1_000_000, "1 M")):
+            client.fill("growth", level - stored, 100)
+            stored = level
+            puts = [client.request("PutRecord", wire.put_record_body("growth", 100)) for _ in range(200)]
+            horizon = client.request("GetShardIterator", wire.compact(
+                {"StreamName": "growth", "ShardId": shards[0], "ShardIteratorType": "TRIM_HORIZON"}))
+            put_us = latency(client, puts, 2000)
+            latest = client.request("GetRecords", wire.compact(
+                {"ShardIterator": client.iterator("growth", shards[0], "LATEST"), "Limit": 10000}))
+            yield "growth at %s stored" % label, {
+                "PutRecord_us": put_us,
+                "GetShardIterator_us": latency(client, [horizon], 1000),
+                "LATEST_us": latency(client, [latest], 1000),
+                "errors": 0,
+            }
+
+
+# ---- rounds and report
+
+class Group:
+    """Cells that run one behind the other on one start of a server."""
+
+    def __init__(self, cells, only_gateway=False, routes=None):
+        self.cells, self.only_gateway, self.routes = cells, only_gateway, routes
+
+
+GROUPS = {
+    "put": [Group(put_cells)],
+    "batch": [Group(batch_cells(100, "100 B")), Group(batch_cells(1024, "1 KiB"))],
+    "get": [Group(get_cells)],
+    "door": [Group(door_cells("/PROD/v1", "default API"), True)] +
+            [Group(door_cells("/BENCH/v1", "%d route%s" % (n, "s"[:n > 1])), True, n) for n in (1, 300)],
+    "memory": [Group(memory_cells)],
+    "growth": [Group(growth_cells)],
+}
+
+
+def shown(value):
+    return "%.0f" % value if abs(value) >= 1000 else "%.1f" % value
+
+
+def report(results, names):
+    """results[cell][server][figure] is a list, one value a round. Ratios are millrace's to the floor's."""
+    for cell, by_server in results.items():
+        print("\n" + cell)
+        medians = {name: {figure: statistics.median(values) for figure, values in by_server[name].items()}
+                   for name in names if name in by_server}
+        figures = list(dict.fromkeys(figure for some in medians.values() for figure in some))
+        for figure in figures:
+            if figure == "errors" and not any(some.get(figure) for some in medians.values()):
+                continue
+            parts = ["%s %s" % (name, shown(some[figure])) for name, some in medians.items() if figure in some]
+            ours, floor = (medians.get(name, {}).get(figure) for name in ("millrace", "floor"))
+            if ours is not None and floor:
+                parts.append("ratio %.2f" % (ours / floor))
+            print("  %-34s %s" % (figure, "   ".join(parts)))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("groups", nargs="*", default=[], help="of: %s (all unless said)" % ", ".join(GROUPS))
+    parser.add_argument("--build", type=pathlib.Path, default=servers.ROOT / "build" / "release")
+    parser.add_argument("--servers", default="millrace,floor")
+    parser.add_argument("--rounds", type=int, default=5, choices=range(1, 21), metavar="1..20")
+    parser.add_argument("--seconds", type=int, default=3, choices=range(1, 31), metavar="1..30", help="a load lasts")
+    parser.add_argument("--memory-limit", default="8GiB", help="millrace's storage.memory_limit")
+    parser.add_argument("--out", type=pathlib.Path, help="add each figure of each round to this file, a JSON line a cell")
+    options = parser.parse_args()
+    unknown = set(options.groups) - set(GROUPS)
+    if unknown:
+        parser.error("no such group: %s" % ", ".join(sorted(unknown)))
+    names = options.servers.split(",")
+    options.build = options.build.resolve()
+
+    results = {}
+    for round_number in range(options.rounds):
+        for group in (group for name in options.groups or GROUPS for group in GROUPS[name]):
+            # The order turns with each round, so that neither server always has the warmer machine.
+            for name in names[round_number % len(names):] + names[:round_number % len(names)]:
+                server = (servers.Floor(options.build) if name == "floor"
+                          else servers.Millrace(options.build, options.memory_limit, group.routes))
+                if group.only_gateway and not server.has_gateway:
+                    continue
+                with server:
+                    for cell, figures in group.cells(server, options):
+                        by_figure = results.setdefault(cell, {}).setdefault(name, {})
+                        for figure, value in figures.items():
+                            by_figure.setdefault(figure, []).append(value)
+                        print("round %d  %-9s %-36s %s" % (
+                            round_number + 1, name, cell,
+                            "  ".join("%s=%s" % (figure, shown(value)) for figure, value in figures.items())),
+                            file=sys.stderr, flush=True)
+                        if options.out:
+                            with open(options.out, "a") as out:
+                                out.write(json.dumps({"round": round_number + 1, "server": name, "cell": cell,
+                                                      **figures}) + "\n")
+    report(results, names)
+
+
+if __name__ == "__main__":
+    main()
