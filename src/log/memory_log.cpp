@@ -257,6 +257,7 @@ awaitable<Result<Position>> MemoryLog::seek(TimePoint at) {
 
 Progress MemoryLog::progress() const noexcept {
   Progress p{};
+  std::lock_guard tail(tail_mutex_);  // tip and totals are of one moment: who counts on from them misses no record
   p.ended = ended_.load(std::memory_order_acquire);
   std::lock_guard lock(list_mutex_);
   const std::uint64_t horizon = horizon_at(now_ms());

@@ -82,7 +82,7 @@ class MemoryLog final : public Log, public std::enable_shared_from_this<MemoryLo
   std::atomic<bool> removed_{false};
   Waiters waiters_;
 
-  alignas(64) std::mutex tail_mutex_;
+  alignas(64) mutable std::mutex tail_mutex_;
   Chunk* tail_chunk_ = nullptr;  // the last of chunks_
   // Written under tail_mutex_, read without.
   std::atomic<std::uint32_t> room_{0};  // left in the tail chunk
