@@ -38,7 +38,14 @@ bool valid_utf8(std::string_view text) noexcept {
   return true;
 }
 
-Error write_error(const FileError& error) { return {Errc::write_failed, error.detail}; }
+/// Without the number of a temporary file: the same trouble reads the same at every attempt.
+Error write_error(const FileError& error, const Path& temporary = {}) {
+  std::string detail = error.detail;
+  const std::string& name = temporary.native();
+  if (const std::size_t at = detail.find(name); !name.empty() && at != std::string::npos)
+    detail.replace(at, name.size(), (temporary.parent_path() / "upload").native());
+  return {Errc::write_failed, std::move(detail)};
+}
 
 /// A temporary file nobody wants any more. Removed by the next job on a file thread: a dropped upload never blocks.
 struct Discarded {
@@ -179,7 +186,7 @@ class FileUpload final : public Upload {
  private:
   Result<> outcome(const FileResult<>& done) {
     if (done) return {};
-    failed_ = write_error(done.error());
+    failed_ = write_error(done.error(), temporary_);
     return *failed_;
   }
 
@@ -254,7 +261,7 @@ class FileTree final : public Tree {
     Path temporary = shared.temporary / (std::string(kTemporaryPrefix) + std::to_string(::getpid()) + "-" +
                                          std::to_string(uploads.fetch_add(1, std::memory_order_relaxed)));
     auto file = shared.files.create(temporary);
-    if (!file) return write_error(file.error());
+    if (!file) return write_error(file.error(), temporary);
     return std::unique_ptr<Upload>(
         std::make_unique<FileUpload>(shared_, std::move(*file), std::move(temporary), bucket_path, path_of_key(key)));
   }

@@ -131,6 +131,18 @@ TEST(Tree, AFaultAtAnyCallLeavesNoObjectOrTheWholeOne) {
   }
 }
 
+TEST(Tree, TheSameTroubleReadsTheSameAtEveryAttempt) {
+  auto files = make_memory_files();
+  Writer writer(*files, "data/s3");
+  for (const std::string broken : {"create", "write", "rename"}) {
+    files->on_change([&](std::string_view call, const fs::path&) { return call == broken ? EDQUOT : 0; });
+    const auto first = writer.put("datalake", "a", {"x"}), second = writer.put("datalake", "a", {"x"});
+    ASSERT_TRUE(first && second);
+    EXPECT_EQ(first->detail, second->detail);
+    EXPECT_NE(first->detail.find(broken), std::string::npos) << first->detail;
+  }
+}
+
 TEST(Tree, SyncingPutsFileAndEveryChangedDirectoryOnDiskBeforeCommitReturns) {
   auto files = make_memory_files();
   Names synced;
