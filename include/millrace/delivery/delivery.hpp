@@ -77,11 +77,15 @@ struct FlushFailure {
 class Delivery {
  public:
   virtual ~Delivery() = default;
+  /// Takes up what the store holds of an earlier run; once, before anything else. Their sources must be open.
+  virtual awaitable<Result<>> start() = 0;
   virtual std::shared_ptr<const DeliveryStreamInfo> find(std::string_view name) const = 0;
   /// In order of name, after `after` (exclusive).
   virtual std::vector<std::shared_ptr<const DeliveryStreamInfo>> list(std::string_view after, std::size_t limit) const = 0;
+  /// @error exists; source_not_found
   /// When it returns the cursors stand at the source's tips: no record acknowledged later is missed.
   virtual awaitable<Result<>> create(DeliveryStreamSpec spec) = 0;
+  /// Records not yet delivered are dropped. One already in DELETING is success.
   virtual awaitable<Result<>> remove(std::string name) = 0;
   /// Delivers every record acknowledged before the call; what could not be by `deadline` (real time) is named.
   virtual awaitable<std::vector<FlushFailure>> flush(std::chrono::steady_clock::time_point deadline) = 0;
