@@ -1,0 +1,167 @@
+#include "admin/measures.hpp"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <utility>
+
+namespace millrace::admin {
+namespace {
+
+using telemetry::Kind;
+using telemetry::Labels;
+using telemetry::Sample;
+
+constexpr std::size_t kPage = 1000;
+
+template <class Number>
+double number(Number value) {
+  return static_cast<double>(value);
+}
+
+std::vector<Sample> one(double value) {
+  std::vector<Sample> samples;
+  samples.push_back({{}, value});
+  return samples;
+}
+
+template <class Value>
+std::vector<Sample> per_shard(const streams::Streams& streams, Value value) {
+  std::vector<Sample> samples;
+  for (const streams::StreamRef& stream : all_streams(streams))
+    for (const auto& shard : stream->shards)
+      if (shard->log) samples.push_back({{{"stream", stream->name}, {"shard", shard->id}}, number(value(shard->log->progress()))});
+  return samples;
+}
+
+template <class Value>
+std::vector<Sample> per_delivery_stream(const delivery::Delivery& delivery, Value value) {
+  std::vector<Sample> samples;
+  for (const auto& info : all_delivery_streams(delivery))
+    samples.push_back({{{"delivery_stream", info->spec.name}}, number(value(*info))});
+  return samples;
+}
+
+std::vector<Sample> per_account(const MemoryBudget& budget) {
+  constexpr std::array<std::pair<Account, const char*>, kAccounts> names{{{Account::chunks, "chunks"},
+                                                                         {Account::bodies, "bodies"},
+                                                                         {Account::replies, "replies"},
+                                                                         {Account::delivery, "delivery"},
+                                                                         {Account::connections, "connections"}}};
+  std::vector<Sample> samples;
+  for (const auto& [account, name] : names) samples.push_back({{{"account", name}}, number(budget.used(account))});
+  return samples;
+}
+
+double cpu_seconds() {
+  rusage usage{};
+  if (::getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+  const auto seconds = [](const timeval& time) { return number(time.tv_sec) + number(time.tv_usec) * 1e-6; };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+// The second number of /proc/self/statm is the resident pages. No sample where there is no such file.
+std::vector<Sample> resident_bytes(Files& files) {
+  auto text = files.read_all("/proc/self/statm", 4096);
+  if (!text) return {};
+  const std::size_t blank = text->find(' ');
+  if (blank == std::string::npos) return {};
+  std::uint64_t pages = 0;
+  const auto [end, error] = std::from_chars(text->data() + blank + 1, text->data() + text->size(), pages);
+  if (error != std::errc()) return {};
+  return one(number(pages) * number(::sysconf(_SC_PAGESIZE)));
+}
+
+std::vector<Sample> open_descriptors(Files& files) {
+  auto names = files.list("/proc/self/fd");
+  if (!names || names->empty()) return {};
+  return one(number(names->size() - 1));  // one of them was opened to list the others
+}
+
+}  // namespace
+
+std::vector<streams::StreamRef> all_streams(const streams::Streams& streams) {
+  std::vector<streams::StreamRef> all;
+  for (;;) {
+    std::vector<streams::StreamRef> page = streams.list(all.empty() ? "" : all.back()->name, kPage);
+    const bool last = page.size() < kPage;
+    all.insert(all.end(), std::make_move_iterator(page.begin()), std::make_move_iterator(page.end()));
+    if (last) return all;
+  }
+}
+
+std::vector<std::shared_ptr<const delivery::DeliveryStreamInfo>> all_delivery_streams(const delivery::Delivery& delivery) {
+  std::vector<std::shared_ptr<const delivery::DeliveryStreamInfo>> all;
+  for (;;) {
+    auto page = delivery.list(all.empty() ? "" : all.back()->spec.name, kPage);
+    const bool last = page.size() < kPage;
+    all.insert(all.end(), std::make_move_iterator(page.begin()), std::make_move_iterator(page.end()));
+    if (last) return all;
+  }
+}
+
+Measures::Measures(const Dependencies& dependencies) : registry_(dependencies.metrics) {
+  add_shards(dependencies.streams);
+  add_delivery(dependencies.delivery);
+  add("millrace_apis", "Deployed REST APIs.", Kind::gauge, [&gateway = dependencies.gateway] { return one(number(gateway.apis().size())); });
+  add_memory(dependencies.budget);
+  add_process();
+}
+
+Measures::~Measures() {
+  for (const telemetry::Registry::Id id : ids_) registry_.remove(id);
+}
+
+void Measures::add(const char* name, const char* help, Kind kind, std::function<std::vector<Sample>()> collect) {
+  ids_.push_back(registry_.add(name, help, kind, std::move(collect)));
+}
+
+void Measures::add_shards(const streams::Streams& streams) {
+  add("millrace_streams", "Streams, also those being made or deleted.", Kind::gauge, [&] { return one(number(all_streams(streams).size())); });
+  add("millrace_open_shards", "Open shards of all streams.", Kind::gauge, [&] { return one(number(streams.open_shards())); });
+  const auto add_shard = [&](const char* name, const char* help, Kind kind, auto value) {
+    add(name, help, kind, [&streams, value] { return per_shard(streams, value); });
+  };
+  add_shard("millrace_shard_records_total", "Records ever stored in a shard.", Kind::counter, [](const log::Progress& p) { return p.records_total; });
+  add_shard("millrace_shard_data_bytes_total", "Bytes of data ever stored in a shard.", Kind::counter,
+            [](const log::Progress& p) { return p.data_bytes_total; });
+  add_shard("millrace_shard_stored_bytes", "Bytes held for a shard's records: heads, keys and data.", Kind::gauge,
+            [](const log::Progress& p) { return p.stored_bytes; });
+}
+
+void Measures::add_delivery(const delivery::Delivery& delivery) {
+  using Info = delivery::DeliveryStreamInfo;
+  const auto add_stream = [&](const char* name, const char* help, Kind kind, auto value) {
+    add(name, help, kind, [&delivery, value] { return per_delivery_stream(delivery, value); });
+  };
+  add_stream("millrace_delivery_buffered_bytes", "Bytes acknowledged by the source and not yet delivered.", Kind::gauge,
+             [](const Info& i) { return i.buffered_bytes; });
+  add_stream("millrace_delivery_objects_total", "Objects written.", Kind::counter, [](const Info& i) { return i.objects; });
+  add_stream("millrace_delivery_records_total", "Records delivered.", Kind::counter, [](const Info& i) { return i.records; });
+  add_stream("millrace_delivery_bytes_total", "Bytes delivered.", Kind::counter, [](const Info& i) { return i.bytes; });
+  add_stream("millrace_delivery_failures_total", "Writes that failed and are tried again.", Kind::counter,
+             [](const Info& i) { return i.failures; });
+  add_stream("millrace_delivery_freshness_seconds", "Age of the oldest record not yet delivered.", Kind::gauge,
+             [](const Info& i) { return std::chrono::duration<double>(i.freshness).count(); });
+}
+
+void Measures::add_memory(const MemoryBudget& budget) {
+  add("millrace_memory_bytes", "Bytes held of the memory budget, by what for.", Kind::gauge, [&] { return per_account(budget); });
+  add("millrace_memory_limit_bytes", "The memory budget (storage.memory_limit).", Kind::gauge, [&] { return one(number(budget.bytes_max())); });
+  add("millrace_memory_refused_total", "How often the memory budget refused.", Kind::counter, [&] { return one(number(budget.refused())); });
+}
+
+void Measures::add_process() {
+  add("millrace_build_info", "Always 1; the version is the label.", Kind::gauge, [] {
+    std::vector<Sample> samples;
+    samples.push_back({{{"version", MILLRACE_VERSION}}, 1});
+    return samples;
+  });
+  add("process_resident_memory_bytes", "Resident memory.", Kind::gauge, [this] { return resident_bytes(*files_); });
+  add("process_cpu_seconds_total", "CPU time used, user and system.", Kind::counter, [] { return one(cpu_seconds()); });
+  add("process_open_fds", "Open file descriptors.", Kind::gauge, [this] { return open_descriptors(*files_); });
+}
+
+}  // namespace millrace::admin

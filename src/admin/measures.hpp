@@ -1,0 +1,32 @@
+#pragma once
+#include <vector>
+
+#include "millrace/admin/admin.hpp"
+#include "millrace/base/files.hpp"
+
+namespace millrace::admin {
+
+std::vector<streams::StreamRef> all_streams(const streams::Streams& streams);
+std::vector<std::shared_ptr<const delivery::DeliveryStreamInfo>> all_delivery_streams(const delivery::Delivery& delivery);
+
+/// The families that no layer below registers itself: shards, delivery streams, memory, process. Removed with this.
+class Measures {
+ public:
+  explicit Measures(const Dependencies& dependencies);
+  ~Measures();
+  Measures(const Measures&) = delete;
+  Measures& operator=(const Measures&) = delete;
+
+ private:
+  void add(const char* name, const char* help, telemetry::Kind kind, std::function<std::vector<telemetry::Sample>()> collect);
+  void add_shards(const streams::Streams& streams);
+  void add_delivery(const delivery::Delivery& delivery);
+  void add_memory(const MemoryBudget& budget);
+  void add_process();
+
+  telemetry::Registry& registry_;
+  std::vector<telemetry::Registry::Id> ids_;
+  std::unique_ptr<Files> files_ = make_system_files();
+};
+
+}  // namespace millrace::admin

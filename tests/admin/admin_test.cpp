@@ -1,0 +1,305 @@
+#include "millrace/admin/admin.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "admin/fakes.hpp"
+#include "admin/query.hpp"
+#include "millrace/base/wakeup.hpp"
+#include "support/http.hpp"
+#include "support/run.hpp"
+
+namespace millrace::admin {
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class AdminPages : public ::testing::Test {
+ protected:
+  Dependencies dependencies() {
+    Dependencies made{clock_, budget_, streams_, delivery_, objects_, gateway_, metrics_};
+    made.reset_enabled = reset_enabled_;
+    made.declare_again = [this] { return declare_again(); };
+    return made;
+  }
+  Admin& admin() {
+    if (!admin_) admin_ = make_admin(dependencies());
+    return *admin_;
+  }
+  awaitable<std::string> declare_again() {
+    calls_.push_back("declare");
+    if (hold_declare_) co_await release_.wait(clock_, TimePoint::max());
+    co_return declare_error_;
+  }
+  /// `target` is what follows /_millrace, with its query.
+  test::RecordedResponse ask(const std::string& method, const std::string& target, const std::string& origin = "") {
+    test::TestRequest request(method, "/_millrace" + target);
+    if (!origin.empty()) request.header("Origin", origin);
+    test::RecordedResponse reply;
+    const std::string path = target.substr(0, target.find('?'));
+    test::run(admin().handle(path, request.request, reply));
+    EXPECT_TRUE(reply.finished);
+    EXPECT_EQ(reply.misuse, "");
+    return reply;
+  }
+  static json body(const test::RecordedResponse& reply) {
+    EXPECT_EQ(reply.header("content-type"), "application/json");
+    return json::parse(reply.body);
+  }
+
+  Calls calls_;
+  ManualClock clock_;
+  MemoryBudget budget_{1000};
+  FakeStreams streams_{calls_};
+  FakeDelivery delivery_{calls_};
+  FakeTree objects_{calls_};
+  FakeGateway gateway_;
+  telemetry::Registry metrics_;
+  bool reset_enabled_ = true, hold_declare_ = false;
+  std::string declare_error_;
+  WakeUp release_;
+  std::unique_ptr<Admin> admin_;
+};
+
+TEST_F(AdminPages, HealthIsOkAndSaysVersionAndStorage) {
+  const auto reply = ask("GET", "/health");
+  EXPECT_EQ(reply.status, 200);
+  const json health = body(reply);
+  EXPECT_EQ(health["status"], "ok");
+  EXPECT_EQ(health["version"], MILLRACE_VERSION);
+  EXPECT_EQ(health["storage"], "memory");
+  EXPECT_GE(health["uptime_seconds"].get<int>(), 0);
+  EXPECT_EQ(health["problems"], json::array());
+}
+
+TEST_F(AdminPages, HealthIsDegradedButAnswers200WhenADestinationFails) {
+  delivery_.streams["good"] = {};
+  delivery_.streams["bad"].last_error = "create /data/\xff: Permission denied";
+  const auto reply = ask("GET", "/health");
+  EXPECT_EQ(reply.status, 200);
+  const json health = body(reply);
+  EXPECT_EQ(health["status"], "degraded");
+  ASSERT_EQ(health["problems"].size(), 1u);
+  EXPECT_EQ(health["problems"][0]["delivery_stream"], "bad");
+  EXPECT_THAT(health["problems"][0]["reason"].get<std::string>(), HasSubstr("Permission denied"));
+}
+
+TEST_F(AdminPages, ReadyFollowsSetReady) {
+  auto reply = ask("GET", "/ready");
+  EXPECT_EQ(reply.status, 503);
+  EXPECT_EQ(body(reply)["ready"], false);
+  admin().set_ready(true);
+  reply = ask("HEAD", "/ready");
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_EQ(body(reply)["ready"], true);
+  admin().set_ready(false);
+  EXPECT_EQ(ask("GET", "/ready").status, 503);
+}
+
+TEST_F(AdminPages, UnknownPathIs404AndAWrongMethodIs405WithAllow) {
+  for (const char* path : {"/", "/healthy", "/health/", ""}) {
+    const auto reply = ask("GET", path);
+    EXPECT_EQ(reply.status, 404) << path;
+    EXPECT_TRUE(body(reply).contains("error"));
+  }
+  for (const char* path : {"/health", "/ready", "/metrics"}) {
+    const auto reply = ask("POST", path);
+    EXPECT_EQ(reply.status, 405) << path;
+    EXPECT_EQ(reply.header("Allow"), "GET, HEAD");
+  }
+  for (const char* path : {"/flush", "/reset"}) {
+    const auto reply = ask("GET", path);
+    EXPECT_EQ(reply.status, 405) << path;
+    EXPECT_EQ(reply.header("Allow"), "POST");
+    EXPECT_TRUE(body(reply).contains("error"));
+  }
+  EXPECT_EQ(calls_, Calls{});
+}
+
+TEST_F(AdminPages, MetricsReadShardsAndDeliveryStreamsAtScrape) {
+  log::Progress progress{};
+  progress.records_total = 7;
+  progress.data_bytes_total = 70;
+  progress.stored_bytes_total = 1000;
+  progress.stored_bytes = 900;
+  streams_.add("events", {progress, {}});
+  auto& info = delivery_.streams["events-to-s3"];
+  info.buffered_bytes = 11;
+  info.objects = 2;
+  info.records = 3;
+  info.bytes = 33;
+  info.failures = 4;
+  info.freshness = 1500ms;
+  const Reservation held = Reservation::take(budget_, Account::bodies, 600);
+  EXPECT_FALSE(Reservation::take(budget_, Account::bodies, 600));
+  const auto reply = ask("GET", "/metrics");
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_EQ(reply.header("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
+  for (const char* line : {
+           "millrace_streams 1\n",
+           "millrace_open_shards 2\n",
+           "millrace_shard_records_total{stream=\"events\",shard=\"shardId-0\"} 7\n",
+           "millrace_shard_records_total{stream=\"events\",shard=\"shardId-1\"} 0\n",
+           "millrace_shard_data_bytes_total{stream=\"events\",shard=\"shardId-0\"} 70\n",
+           "millrace_shard_stored_bytes{stream=\"events\",shard=\"shardId-0\"} 900\n",
+           "millrace_delivery_buffered_bytes{delivery_stream=\"events-to-s3\"} 11\n",
+           "millrace_delivery_objects_total{delivery_stream=\"events-to-s3\"} 2\n",
+           "millrace_delivery_records_total{delivery_stream=\"events-to-s3\"} 3\n",
+           "millrace_delivery_bytes_total{delivery_stream=\"events-to-s3\"} 33\n",
+           "millrace_delivery_failures_total{delivery_stream=\"events-to-s3\"} 4\n",
+           "millrace_delivery_freshness_seconds{delivery_stream=\"events-to-s3\"} 1.5\n",
+           "millrace_apis 1\n",
+           "millrace_memory_bytes{account=\"bodies\"} 600\n",
+           "millrace_memory_bytes{account=\"chunks\"} 0\n",
+           "millrace_memory_limit_bytes 1000\n",
+           "millrace_memory_refused_total 1\n",
+           "millrace_build_info{version=\"" MILLRACE_VERSION "\"} 1\n",
+           "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes ",
+           "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total ",
+           "# TYPE process_open_fds gauge\nprocess_open_fds ",
+       }) {
+    EXPECT_THAT(reply.body, HasSubstr(line));
+  }
+}
+
+TEST_F(AdminPages, MetricsListEveryStreamOfMany) {
+  for (int i = 0; i < 2'001; ++i) streams_.add("s" + std::to_string(i), {});
+  EXPECT_THAT(ask("GET", "/metrics").body, HasSubstr("millrace_streams 2001\n"));
+}
+
+TEST_F(AdminPages, DestroyedAdminLeavesNoFamilyBehind) {
+  admin();
+  EXPECT_THAT(metrics_.render(), HasSubstr("millrace_streams"));
+  admin_.reset();
+  EXPECT_EQ(metrics_.render(), "");
+}
+
+TEST_F(AdminPages, FlushAnswers200WhenAllIsDelivered) {
+  const auto before = std::chrono::steady_clock::now();
+  const auto reply = ask("POST", "/flush?deadline=5s");
+  const auto after = std::chrono::steady_clock::now();
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_EQ(body(reply)["flushed"], true);
+  EXPECT_GE(delivery_.flush_deadline, before + 5s);
+  EXPECT_LE(delivery_.flush_deadline, after + 5s);
+}
+
+TEST_F(AdminPages, FlushHasADeadlineAlsoWhenNoneIsGiven) {
+  const auto before = std::chrono::steady_clock::now();
+  EXPECT_EQ(ask("POST", "/flush").status, 200);
+  EXPECT_GE(delivery_.flush_deadline, before + 30s);
+  EXPECT_LE(delivery_.flush_deadline, std::chrono::steady_clock::now() + 30s);
+}
+
+TEST_F(AdminPages, FlushNamesWhatFailed) {
+  delivery_.flush_failures = {{"events-to-s3", "Permission denied"}, {"other", "deadline"}};
+  const auto reply = ask("POST", "/flush");
+  EXPECT_EQ(reply.status, 503);
+  const json answer = body(reply);
+  EXPECT_EQ(answer["flushed"], false);
+  ASSERT_EQ(answer["failures"].size(), 2u);
+  EXPECT_EQ(answer["failures"][0]["delivery_stream"], "events-to-s3");
+  EXPECT_EQ(answer["failures"][0]["reason"], "Permission denied");
+}
+
+TEST_F(AdminPages, BadParametersAreRefusedBeforeAnythingHappens) {
+  for (const char* target : {"/flush?deadline=", "/flush?deadline=5", "/flush?deadline=-5s", "/flush?deadline=16m", "/flush?wait=5s",
+                             "/flush?deadline=99999999999s", "/reset?objects=yes", "/reset?objects", "/reset?object=true"}) {
+    const auto reply = ask("POST", target);
+    EXPECT_EQ(reply.status, 400) << target;
+    EXPECT_TRUE(body(reply).contains("error"));
+  }
+  EXPECT_EQ(calls_, Calls{});
+}
+
+TEST_F(AdminPages, ResetClearsDeliveryThenStreamsThenDeclaresAgainAndKeepsObjects) {
+  const auto reply = ask("POST", "/reset");
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_EQ(body(reply), json::parse(R"({"reset":true,"objects":false})"));
+  EXPECT_EQ(calls_, (Calls{"delivery.clear", "streams.clear", "declare"}));
+}
+
+TEST_F(AdminPages, ResetTakesObjectsTooWhenAskedAndSaysSo) {
+  const auto reply = ask("POST", "/reset?objects=true");
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_EQ(body(reply)["objects"], true);
+  EXPECT_EQ(calls_, (Calls{"delivery.clear", "streams.clear", "objects.clear", "declare"}));
+}
+
+TEST_F(AdminPages, ResetIsRefusedFromABrowserPage) {
+  EXPECT_EQ(ask("POST", "/reset", "http://evil.example").status, 403);
+  EXPECT_EQ(ask("POST", "/reset?objects=true", "null").status, 403);
+  EXPECT_EQ(calls_, Calls{});
+}
+
+TEST_F(AdminPages, ResetIsRefusedWhenNotEnabled) {
+  reset_enabled_ = false;
+  EXPECT_EQ(ask("POST", "/reset").status, 403);
+  EXPECT_EQ(calls_, Calls{});
+}
+
+TEST_F(AdminPages, ResetSaysWhatFailed) {
+  streams_.fail_clear = true;
+  auto reply = ask("POST", "/reset");
+  EXPECT_EQ(reply.status, 500);
+  EXPECT_EQ(body(reply)["failed"], "streams");
+  streams_.fail_clear = false;
+  objects_.fail_clear = true;
+  reply = ask("POST", "/reset?objects=true");
+  EXPECT_EQ(reply.status, 500);
+  EXPECT_EQ(body(reply)["failed"], "objects");
+  declare_error_ = "stream events: no";
+  reply = ask("POST", "/reset");
+  EXPECT_EQ(reply.status, 500);
+  EXPECT_EQ(body(reply)["error"], "stream events: no");
+  declare_error_.clear();
+  EXPECT_EQ(ask("POST", "/reset").status, 200) << "a failed reset does not block the next";
+}
+
+TEST_F(AdminPages, SecondResetIsRefusedWhileOneRuns) {
+  hold_declare_ = true;
+  boost::asio::io_context io;
+  test::TestRequest request("POST", "/_millrace/reset");
+  test::RecordedResponse reply;
+  auto first = test::start(io, admin().handle("/reset", request.request, reply));
+  test::settle(io);
+  EXPECT_FALSE(first.done());
+  EXPECT_EQ(ask("POST", "/reset").status, 409);
+  release_.notify();
+  test::settle(io);
+  ASSERT_TRUE(first.done());
+  EXPECT_EQ(reply.status, 200);
+}
+
+TEST_F(AdminPages, PeerThatLeavesIsNoError) {
+  test::TestRequest request("GET", "/_millrace/health");
+  test::RecordedResponse reply;
+  reply.peer_leaves_after(0);
+  EXPECT_NO_THROW(test::run(admin().handle("/health", request.request, reply)));
+}
+
+TEST(QueryParameters, SplitsAndSkipsWhatIsEmpty) {
+  const auto parameters = query_parameters("&a=1&&b&c=x=y&");
+  ASSERT_EQ(parameters.size(), 3u);
+  EXPECT_EQ(parameters[0].second, "1");
+  EXPECT_EQ(parameters[1].first, "b");
+  EXPECT_EQ(parameters[1].second, "");
+  EXPECT_EQ(parameters[2].second, "x=y");
+  EXPECT_TRUE(query_parameters("").empty());
+}
+
+TEST(ParseWait, TakesDigitsAndAUnitUpToTheMost) {
+  EXPECT_EQ(parse_wait("250ms", 1h), 250ms);
+  EXPECT_EQ(parse_wait("5s", 1h), 5s);
+  EXPECT_EQ(parse_wait("2m", 1h), 2min);
+  EXPECT_EQ(parse_wait("1h", 1h), 1h);
+  for (const char* text : {"", "s", "5", "5 s", "+5s", "-5s", "5d", "61m", "4294967296s", "5ss"}) EXPECT_FALSE(parse_wait(text, 1h)) << text;
+}
+
+}  // namespace
+}  // namespace millrace::admin
