@@ -22,9 +22,9 @@ using Result = ResultOf<T, Error>;
 
 struct ApiSpec {
   std::string name;
-  std::string id;                 ///< stable, [a-z0-9]{10}; empty: derived from the name
+  std::string id;  ///< stable, [a-z0-9]{10}; empty: derived from the name
   std::vector<std::string> stages;
-  std::string openapi_text;       ///< OpenAPI 3.0 as AWS exports it, JSON or YAML
+  std::string openapi_text;            ///< OpenAPI 3.0 as AWS exports it, JSON or YAML
   std::filesystem::path openapi_file;  ///< for messages
 };
 
@@ -44,7 +44,8 @@ struct ApiSummary {
 class Gateway {
  public:
   virtual ~Gateway() = default;
-  /// Parses, compiles templates, checks that no two APIs answer one stage and path on the gateway listener, and deploys.
+  /// Parses, compiles templates, checks that no two APIs answer one stage and path on the gateway listener, and
+  /// deploys.
   virtual Result<ApiSummary> deploy(const ApiSpec& spec) = 0;
   virtual std::vector<ApiSummary> apis() const = 0;
   /// `/{stage}/{resource...}` on the gateway listener.
