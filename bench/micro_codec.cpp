@@ -1,5 +1,6 @@
 // Nanoseconds of the hot codec calls, one line each: the least of several rounds, which a busy machine disturbs least.
-// Built and run by hand: cmake --build --preset release --target bench_micro_codec && build/release/bench_micro_codec [filter]
+// Built and run by hand: cmake --build --preset release --target bench_micro_codec && build/release/bench_micro_codec
+// [filter]
 #include <chrono>
 #include <cstdio>
 #include <random>
@@ -52,7 +53,8 @@ std::string records(std::mt19937& random, std::size_t count, std::size_t bytes) 
   std::string body = R"({"StreamName":"events","Records":[)";
   for (std::size_t i = 0; i < count; ++i) {
     if (i > 0) body += ',';
-    body += R"({"Data":")" + codec::base64::encode(random_bytes(random, bytes)) + R"(","PartitionKey":")" + key(random) + "\"}";
+    body += R"({"Data":")" + codec::base64::encode(random_bytes(random, bytes)) + R"(","PartitionKey":")" +
+            key(random) + "\"}";
   }
   return body + "]}";
 }
@@ -121,7 +123,8 @@ int main(int argc, char** argv) {
   measure("utf8 valid, 1000 bytes mixed", 1, [&] { return codec::valid_utf8(accents); });
   measure("utf8 code points, 32 bytes", 1, [&] { return codec::code_points(std::string_view(accents).substr(0, 32)); });
   const std::string plain(1368, 'x');
-  measure("json quote 32 chars", 1, [&] { return codec::json_quote(std::string_view(plain).substr(0, 32), out.data()) - out.data(); });
+  measure("json quote 32 chars", 1,
+          [&] { return codec::json_quote(std::string_view(plain).substr(0, 32), out.data()) - out.data(); });
   measure("json quote 1368 chars", 1, [&] { return codec::json_quote(plain, out.data()) - out.data(); });
   measure("json quoted size 1368 chars", 1, [&] { return codec::json_quoted_size(plain); });
 
@@ -142,7 +145,8 @@ int main(int argc, char** argv) {
   });
   const std::string number_text = codec::to_decimal(number);
   measure("decimal parse 56 digits", 1, [&] { return codec::parse_uint256(number_text)->words[0]; });
-  measure("decimal parse 39 digits", 1, [&] { return codec::parse_uint128("170141183460469231731687303715884105727")->low; });
+  measure("decimal parse 39 digits", 1,
+          [&] { return codec::parse_uint128("170141183460469231731687303715884105727")->low; });
 
   std::vector<std::string> keys(500);
   for (std::string& one : keys) one = key(random);

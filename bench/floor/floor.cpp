@@ -1,7 +1,7 @@
-// The floor: what a Kinesis endpoint costs on this machine when it does the unavoidable and nothing else. Beast reads the
-// request, our reader parses it, the record is decoded, hashed, kept in its shard's memory and acknowledged with a sequence
-// number; GetRecords renders what was kept. Nothing is validated, limited, measured, logged, delivered or ever expires, and
-// all streams are one. An instrument for bench/run.py, which gives it the loads it gives to millrace.
+// The floor: what a Kinesis endpoint costs on this machine when it does the unavoidable and nothing else. Beast reads
+// the request, our reader parses it, the record is decoded, hashed, kept in its shard's memory and acknowledged with a
+// sequence number; GetRecords renders what was kept. Nothing is validated, limited, measured, logged, delivered or ever
+// expires, and all streams are one. An instrument for bench/run.py, which gives it the loads it gives to millrace.
 //
 //   bench_floor PORT [--threads N] [--warm MIB]
 //
@@ -58,7 +58,8 @@ constexpr std::size_t kPageRecordsMax = 10'000;
 constexpr std::size_t kBodyBytesMax = 64 << 20;
 
 std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 /// Chunks out of large regions that are never given back.

@@ -48,7 +48,7 @@ Uint128 md5_long(std::string_view key) noexcept {
 namespace md5_kernels {
 
 void lanes4(const std::string_view* const* keys, std::size_t count, Uint128* const* out) noexcept {
-  md5_lanes<V4, 1>(keys, count, out);
+  md5_lanes<V4, 2>(keys, count, out);
 }
 
 #if defined(MILLRACE_MD5_X86)
@@ -56,9 +56,9 @@ bool has_avx2() noexcept { return __builtin_cpu_supports("avx2"); }
 bool has_avx512() noexcept { return __builtin_cpu_supports("avx512f"); }
 #endif
 
-void many(Kernel kernel, std::size_t lanes, std::span<const std::string_view> keys, std::span<Uint128> out) noexcept {
-  const std::string_view* group[kGroupMax];
-  Uint128* into[kGroupMax];
+void many(const Kernel& kernel, std::span<const std::string_view> keys, std::span<Uint128> out) noexcept {
+  const std::string_view* group[kKeysMax];
+  Uint128* into[kKeysMax];
   std::size_t waiting = 0;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (keys[i].size() > kShortKeyMax) {
@@ -67,15 +67,15 @@ void many(Kernel kernel, std::size_t lanes, std::span<const std::string_view> ke
     }
     group[waiting] = &keys[i];
     into[waiting] = &out[i];
-    if (++waiting == lanes) {
-      kernel(group, waiting, into);
+    if (++waiting == kernel.keys_max) {
+      kernel.run(group, waiting, into);
       waiting = 0;
     }
   }
   if (waiting == 1) {
     *into[0] = md5_short(*group[0]);
   } else if (waiting != 0) {
-    kernel(group, waiting, into);
+    kernel.run(group, waiting, into);
   }
 }
 
@@ -87,10 +87,10 @@ Uint128 md5(std::string_view key) noexcept {
 
 void md5_many(std::span<const std::string_view> keys, std::span<Uint128> out) noexcept {
 #if defined(MILLRACE_MD5_X86)
-  if (md5_kernels::has_avx512() && keys.size() > 16) return md5_kernels::many(md5_kernels::lanes16, 32, keys, out);
-  if (md5_kernels::has_avx2()) return md5_kernels::many(md5_kernels::lanes8, 16, keys, out);
+  if (md5_kernels::has_avx512() && keys.size() > 16) return md5_kernels::many(md5_kernels::kLanes16, keys, out);
+  if (md5_kernels::has_avx2()) return md5_kernels::many(md5_kernels::kLanes8, keys, out);
 #endif
-  md5_kernels::many(md5_kernels::lanes4, 4, keys, out);
+  md5_kernels::many(md5_kernels::kLanes4, keys, out);
 }
 
 }  // namespace millrace

@@ -1,6 +1,6 @@
 // MD5 (RFC 1321) of one block in as many lanes as V has, V being a vector of 32-bit words or one plain word.
-// No include guard: each source includes this once, with the instruction set it is built for switched on by then, and keeps
-// the code in its own unnamed namespace. Standard headers must be included before that switch.
+// No include guard: each source includes this once, with the instruction set it is built for switched on by then, and
+// keeps the code in its own unnamed namespace. Standard headers must be included before that switch.
 
 namespace {
 
@@ -24,10 +24,11 @@ constexpr Md5Constants kMd5 = {
      0x289b7ec6, 0xeaa127fa, 0xd4ef3085, 0x04881d05, 0xd9d4d039, 0xe6db99e5, 0x1fa27cf8, 0xc4ac5665,
      0xf4292244, 0x432aff97, 0xab9423a7, 0xfc93a039, 0x655b59c3, 0x8f0ccc92, 0xffeff47d, 0x85845dd1,
      0x6fa87e4f, 0xfe2ce6e0, 0xa3014314, 0x4e0811a1, 0xf7537e82, 0xbd3af235, 0x2ad7d2bb, 0xeb86d391},
-    {7, 12, 17, 22, 7, 12, 17, 22, 7, 12, 17, 22, 7, 12, 17, 22, 5, 9,  14, 20, 5, 9,  14, 20, 5, 9,  14, 20, 5, 9,  14, 20,
-     4, 11, 16, 23, 4, 11, 16, 23, 4, 11, 16, 23, 4, 11, 16, 23, 6, 10, 15, 21, 6, 10, 15, 21, 6, 10, 15, 21, 6, 10, 15, 21},
-    {0, 1, 2,  3,  4, 5, 6, 7, 8,  9,  10, 11, 12, 13, 14, 15, 1, 6, 11, 0,  5, 10, 15, 4, 9, 14, 3,  8, 13, 2,  7, 12,
-     5, 8, 11, 14, 1, 4, 7, 10, 13, 0, 3,  6,  9,  12, 15, 2,  0, 7, 14, 5,  12, 3, 10, 1, 8, 15, 6,  13, 4, 11, 2, 9}};
+    {7,  12, 17, 22, 7,  12, 17, 22, 7,  12, 17, 22, 7,  12, 17, 22, 5,  9,  14, 20, 5,  9,
+     14, 20, 5,  9,  14, 20, 5,  9,  14, 20, 4,  11, 16, 23, 4,  11, 16, 23, 4,  11, 16, 23,
+     4,  11, 16, 23, 6,  10, 15, 21, 6,  10, 15, 21, 6,  10, 15, 21, 6,  10, 15, 21},
+    {0, 1, 2,  3,  4, 5, 6, 7,  8,  9, 10, 11, 12, 13, 14, 15, 1, 6, 11, 0, 5,  10, 15, 4, 9, 14, 3, 8,  13, 2,  7, 12,
+     5, 8, 11, 14, 1, 4, 7, 10, 13, 0, 3,  6,  9,  12, 15, 2,  0, 7, 14, 5, 12, 3,  10, 1, 8, 15, 6, 13, 4,  11, 2, 9}};
 
 constexpr std::uint32_t kMd5A = 0x67452301, kMd5B = 0xefcdab89, kMd5C = 0x98badcfe, kMd5D = 0x10325476;
 
@@ -50,13 +51,15 @@ template <int I, class V>
 }
 
 template <int I, class V, std::size_t... Way>
-[[gnu::always_inline]] inline void md5_steps(Md5State<V>* s, const V (*words)[16], std::index_sequence<Way...>) noexcept {
+[[gnu::always_inline]] inline void md5_steps(Md5State<V>* s, const V (*words)[16],
+                                             std::index_sequence<Way...>) noexcept {
   (md5_step<I>(s[Way], words[Way]), ...);
 }
 
 /// Adds one block of 16 words to each state, step by step side by side.
 template <class V, std::size_t... Way, int... I>
-[[gnu::always_inline]] inline void md5_blocks(Md5State<V>* states, const V (*words)[16], std::index_sequence<Way...> ways,
+[[gnu::always_inline]] inline void md5_blocks(Md5State<V>* states, const V (*words)[16],
+                                              std::index_sequence<Way...> ways,
                                               std::integer_sequence<int, I...>) noexcept {
   Md5State<V> s[sizeof...(Way)] = {states[Way]...};
   (md5_steps<I>(s, words, ways), ...);
@@ -116,8 +119,8 @@ template <class V, std::size_t... I>
   }
 }
 
-/// Digests of up to kWays times as many short keys as V has lanes. Several ways hide the latency of the steps, each of which
-/// needs the one before.
+/// Digests of up to kWays times as many short keys as V has lanes. Several ways hide the latency of the steps, each of
+/// which needs the one before.
 template <class V, std::size_t kWays>
 [[gnu::always_inline]] inline void md5_lanes(const std::string_view* const* keys, std::size_t count,
                                              millrace::Uint128* const* out) noexcept {

@@ -195,8 +195,9 @@ std::size_t encode_table(std::string_view bytes, char* out) noexcept {
 bool has_ssse3() noexcept { return __builtin_cpu_supports("ssse3"); }
 bool has_avx2() noexcept { return __builtin_cpu_supports("avx2"); }
 
-// GCC 12 does not clear the upper vector halves before a return that follows a call to a function it knows to leave vectors
-// alone; left dirty, they slow down every SSE instruction the thread runs from then on. So the AVX2 kernels clear them.
+// GCC 12 does not clear the upper vector halves before a return that follows a call to a function it knows to leave
+// vectors alone; left dirty, they slow down every SSE instruction the thread runs from then on. So the AVX2 kernels
+// clear them.
 
 // All groups but the last are decoded in vectors; where they do not fill the last vector, it is moved back to end with
 // them and some groups are decoded twice, which is cheaper than a tail of single ones.

@@ -57,13 +57,20 @@ char* put_utf8(std::uint32_t point, char* out) noexcept {
 char short_escape(char c) noexcept {
   switch (c) {
     case '"':
-    case '\\': return c;
-    case '\b': return 'b';
-    case '\f': return 'f';
-    case '\n': return 'n';
-    case '\r': return 'r';
-    case '\t': return 't';
-    default: return 0;
+    case '\\':
+      return c;
+    case '\b':
+      return 'b';
+    case '\f':
+      return 'f';
+    case '\n':
+      return 'n';
+    case '\r':
+      return 'r';
+    case '\t':
+      return 't';
+    default:
+      return 0;
   }
 }
 
@@ -91,13 +98,20 @@ char* put(const char* from, const char* end, char* out) noexcept {
 std::uint32_t take_escape(const char*& at) noexcept {
   const char c = *at++;
   switch (c) {
-    case 'b': return '\b';
-    case 'f': return '\f';
-    case 'n': return '\n';
-    case 'r': return '\r';
-    case 't': return '\t';
-    case 'u': break;
-    default: return static_cast<unsigned char>(c);
+    case 'b':
+      return '\b';
+    case 'f':
+      return '\f';
+    case 'n':
+      return '\n';
+    case 'r':
+      return '\r';
+    case 't':
+      return '\t';
+    case 'u':
+      break;
+    default:
+      return static_cast<unsigned char>(c);
   }
   std::uint32_t point = hex4(at);
   at += 4;
@@ -108,8 +122,8 @@ std::uint32_t take_escape(const char*& at) noexcept {
   return point;
 }
 
-/// Undoes the escapes of a valid string; with `kQuoted` those that a JSON string needs are put back. Never writes more than
-/// it reads.
+/// Undoes the escapes of a valid string; with `kQuoted` those that a JSON string needs are put back. Never writes more
+/// than it reads.
 template <bool kQuoted>
 char* put_unescaped(std::string_view raw, char* out) noexcept {
   const char* at = raw.data();
@@ -152,11 +166,20 @@ struct CompactSink {
 bool JsonReader::escape() noexcept {
   if (end_ - at_ < 2) return fail();
   switch (at_[1]) {
-    case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't':
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
       at_ += 2;
       return true;
-    case 'u': break;
-    default: return fail();
+    case 'u':
+      break;
+    default:
+      return fail();
   }
   if (end_ - at_ < 6) return fail();
   const std::uint32_t unit = hex4(at_ + 2);
@@ -177,7 +200,8 @@ bool JsonReader::escape() noexcept {
   for (;;) {
     at_ = json_scan::special(at_, begin_, end_, non_ascii);
     if (at_ == end_) return fail();
-    if (*at_ == '"') [[likely]] break;
+    if (*at_ == '"') [[likely]]
+      break;
     if (*at_ != '\\') return fail();
     out.escaped = true;
     if (!escape()) return false;
@@ -231,7 +255,8 @@ bool JsonReader::number() noexcept {
 }
 
 bool JsonReader::literal(std::string_view word) noexcept {
-  if (static_cast<std::size_t>(end_ - at_) < word.size() || std::memcmp(at_, word.data(), word.size()) != 0) return fail();
+  if (static_cast<std::size_t>(end_ - at_) < word.size() || std::memcmp(at_, word.data(), word.size()) != 0)
+    return fail();
   at_ += word.size();
   return true;
 }
@@ -240,12 +265,17 @@ JsonType JsonReader::peek() noexcept {
   skip_blanks();
   if (at_ != end_) {
     switch (*at_) {
-      case '{': return JsonType::object;
-      case '[': return JsonType::array;
-      case '"': return JsonType::string;
+      case '{':
+        return JsonType::object;
+      case '[':
+        return JsonType::array;
+      case '"':
+        return JsonType::string;
       case 't':
-      case 'f': return JsonType::boolean;
-      case 'n': return JsonType::null;
+      case 'f':
+        return JsonType::boolean;
+      case 'n':
+        return JsonType::null;
       default:
         if (*at_ == '-' || is_digit(*at_)) return JsonType::number;
     }

@@ -16,12 +16,10 @@ bool has_avx2() noexcept { return __builtin_cpu_supports("avx2"); }
   for (; end - at >= 64; at += 64) {
     const __m256i c = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
     const __m256i d = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 32));
-    const __m256i hit_c = _mm256_or_si256(
-        _mm256_cmpeq_epi8(_mm256_min_epu8(c, last_control), c),
-        _mm256_or_si256(_mm256_cmpeq_epi8(c, quote), _mm256_cmpeq_epi8(c, slash)));
-    const __m256i hit_d = _mm256_or_si256(
-        _mm256_cmpeq_epi8(_mm256_min_epu8(d, last_control), d),
-        _mm256_or_si256(_mm256_cmpeq_epi8(d, quote), _mm256_cmpeq_epi8(d, slash)));
+    const __m256i hit_c = _mm256_or_si256(_mm256_cmpeq_epi8(_mm256_min_epu8(c, last_control), c),
+                                          _mm256_or_si256(_mm256_cmpeq_epi8(c, quote), _mm256_cmpeq_epi8(c, slash)));
+    const __m256i hit_d = _mm256_or_si256(_mm256_cmpeq_epi8(_mm256_min_epu8(d, last_control), d),
+                                          _mm256_or_si256(_mm256_cmpeq_epi8(d, quote), _mm256_cmpeq_epi8(d, slash)));
     const __m256i hit = _mm256_or_si256(hit_c, hit_d);
     if (!_mm256_testz_si256(hit, hit)) break;
     high = _mm256_or_si256(high, _mm256_or_si256(c, d));

@@ -8,15 +8,15 @@
 #include <emmintrin.h>
 #endif
 
-/// How the JSON reader looks through text, in the forms its CPUs offer. Each form is a function of its own, so that a test
-/// can compare them. None reads outside [begin, end).
+/// How the JSON reader looks through text, in the forms its CPUs offer. Each form is a function of its own, so that a
+/// test can compare them. None reads outside [begin, end).
 namespace millrace::codec::json_scan {
 
 /// What ends a run of plain characters inside a string: a quote, a backslash or a control character.
 constexpr bool is_special(char c) noexcept { return c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20; }
 
-/// The first special character of [at, end), or end. `non_ascii` is set when a byte above 0x7f stands before it, and never
-/// cleared.
+/// The first special character of [at, end), or end. `non_ascii` is set when a byte above 0x7f stands before it, and
+/// never cleared.
 inline const char* special_portable(const char* at, const char* end, bool& non_ascii) noexcept {
   constexpr std::uint64_t kOnes = 0x0101'0101'0101'0101, kHighs = 0x8080'8080'8080'8080;
   for (; end - at >= 8; at += 8) {
@@ -25,8 +25,8 @@ inline const char* special_portable(const char* at, const char* end, bool& non_a
     const std::uint64_t quote = word ^ (kOnes * '"'), backslash = word ^ (kOnes * '\\');
     // A byte below n borrows into its high bit when n is taken from it; borrows from lower bytes only add false hits,
     // which the byte loop then sees through.
-    const std::uint64_t hits = ((quote - kOnes) & ~quote) | ((backslash - kOnes) & ~backslash) |
-                               ((word - kOnes * 0x20) & ~word);
+    const std::uint64_t hits =
+        ((quote - kOnes) & ~quote) | ((backslash - kOnes) & ~backslash) | ((word - kOnes * 0x20) & ~word);
     if ((hits & kHighs) != 0) break;
     if ((word & kHighs) != 0) non_ascii = true;
   }

@@ -56,8 +56,9 @@ class Base64 : public testing::TestWithParam<Kernel> {
 
 std::string openssl_encode(std::string_view bytes) {
   std::string out(encoded_size(bytes.size()) + 1, '\0');
-  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                   reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+  const int size =
+      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
   out.resize(static_cast<std::size_t>(size));
   return out;
 }
@@ -69,9 +70,14 @@ std::string random_bytes(std::mt19937& random, std::size_t size) {
 }
 
 TEST_P(Base64, KnownTextsInBothDirections) {
-  const std::pair<std::string, std::string> known[] = {{"", ""},           {"f", "Zg=="},         {"fo", "Zm8="},
-                                                       {"foo", "Zm9v"},    {"foob", "Zm9vYg=="},  {"fooba", "Zm9vYmE="},
-                                                       {"foobar", "Zm9vYmFy"}, {"\xff\xef\xbe", "/+++"}};
+  const std::pair<std::string, std::string> known[] = {{"", ""},
+                                                       {"f", "Zg=="},
+                                                       {"fo", "Zm8="},
+                                                       {"foo", "Zm9v"},
+                                                       {"foob", "Zm9vYg=="},
+                                                       {"fooba", "Zm9vYmE="},
+                                                       {"foobar", "Zm9vYmFy"},
+                                                       {"\xff\xef\xbe", "/+++"}};
   for (const auto& [bytes, text] : known) {
     EXPECT_EQ(encode(bytes), text);
     const Outcome outcome = decode(text);

@@ -82,8 +82,9 @@ TEST(Decimal56, WritesAllDigitsWithLeadingZeros) {
 TEST(Decimal56, EveryLimbValueIsWrittenAsPrinted) {
   std::mt19937 random(3);
   for (int round = 0; round < 200000; ++round) {
-    const std::uint32_t limb = round < 20000 ? static_cast<std::uint32_t>(round * 5000 + static_cast<int>(random() % 5000))
-                                             : static_cast<std::uint32_t>(random() % 100000000);
+    const std::uint32_t limb = round < 20000
+                                   ? static_cast<std::uint32_t>(round * 5000 + static_cast<int>(random() % 5000))
+                                   : static_cast<std::uint32_t>(random() % 100000000);
     char expected[9];
     std::snprintf(expected, sizeof expected, "%08u", limb);
     ASSERT_EQ(written(Decimal56{Uint256{{limb, 0, 0, 0}}}).substr(48), expected);

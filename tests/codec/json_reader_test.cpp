@@ -64,7 +64,8 @@ bool build(JsonReader& reader, json& out) {
     case JsonType::null:
       out = nullptr;
       return reader.read_null();
-    case JsonType::error: return false;
+    case JsonType::error:
+      return false;
   }
   return false;
 }
@@ -89,10 +90,29 @@ std::optional<std::string> compacted(std::string_view text) {
 }
 
 TEST(JsonReader, PassesOverEveryKindOfValue) {
-  for (const char* text :
-       {"null", " true ", "false", "0", "-0", "12", "-3.25", "1e5", "1E-5", "0.5e+10", "\"\"", "\"a\"", "[]", "{}", "[ ]", "{ }",
-        "[1,2,3]", "[[],[[]],{}]", R"({"a":1,"b":[true,null],"c":{"d":"e"}})", "\t\r\n [ 1 , \"x\" ] \n",
-        R"("\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00")", "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\x7f\"", R"({"":{"":[{}]}})"}) {
+  for (const char* text : {"null",
+                           " true ",
+                           "false",
+                           "0",
+                           "-0",
+                           "12",
+                           "-3.25",
+                           "1e5",
+                           "1E-5",
+                           "0.5e+10",
+                           "\"\"",
+                           "\"a\"",
+                           "[]",
+                           "{}",
+                           "[ ]",
+                           "{ }",
+                           "[1,2,3]",
+                           "[[],[[]],{}]",
+                           R"({"a":1,"b":[true,null],"c":{"d":"e"}})",
+                           "\t\r\n [ 1 , \"x\" ] \n",
+                           R"("\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00")",
+                           "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\x7f\"",
+                           R"({"":{"":[{}]}})"}) {
     EXPECT_TRUE(accepts(text)) << text;
     EXPECT_TRUE(built(text)) << text;
     EXPECT_TRUE(compacted(text)) << text;
@@ -100,21 +120,99 @@ TEST(JsonReader, PassesOverEveryKindOfValue) {
 }
 
 TEST(JsonReader, RefusesWhatIsNoJson) {
-  const std::string_view bad[] = {
-      "", " ", "nul", "nulll", "True", "tru", "falsee", "NaN", "Infinity", "-Infinity", "-", "+1", "01", "-01", "00", "1.", ".5",
-      "1.e5", "1e", "1e+", "0x10", "1_000", "1 2", "[", "]", "{", "}", "[1,]", "[,1]", "[1,,2]", "[1 2]", "[1}", "{]", "{1:2}", "{a:1}",
-      R"({"a"})", R"({"a":})", R"({"a":1,})", R"({,"a":1})", R"({"a":1 "b":2})", R"({"a" 1})", R"({"a":1]})", R"({"a":1,"b"})",
-      R"({"a"::1})", "\"", "\"abc", "\"\\\"", R"("\x41")", R"("\u12")", R"("\u12g4")", R"("\u")", R"("\)", R"("\ud800")",
-      R"("\udc00")", R"("\ud800\u0041")", R"("\ud800\ud800")", R"("\ud800x")", R"("\ud83d\u")", R"("\ud83d\ude0")", R"("\ud83d)",
-      "\"a\nb\"", "\"\x01\"", "\"\x1f\"", "'a'", "/**/1", "1//", "\xef\xbb\xbf" "1", "\f1", "\xc2\xa0" "1", "[\"a\",\"b]", "{}{}", "[]x",
-      "\"\x80\"", "\"\xc3\"", "\"\xc0\x80\"", "\"\xc1\xbf\"", "\"\xe0\x9f\xbf\"", "\"\xed\xa0\x80\"", "\"\xf0\x8f\xbf\xbf\"",
-      "\"\xf4\x90\x80\x80\"", "\"\xf5\x80\x80\x80\"", "\"\xe2\x82\"", "\"\xf0\x9f\x98\"", "\"\xff\""};
+  const std::string_view bad[] = {"",
+                                  " ",
+                                  "nul",
+                                  "nulll",
+                                  "True",
+                                  "tru",
+                                  "falsee",
+                                  "NaN",
+                                  "Infinity",
+                                  "-Infinity",
+                                  "-",
+                                  "+1",
+                                  "01",
+                                  "-01",
+                                  "00",
+                                  "1.",
+                                  ".5",
+                                  "1.e5",
+                                  "1e",
+                                  "1e+",
+                                  "0x10",
+                                  "1_000",
+                                  "1 2",
+                                  "[",
+                                  "]",
+                                  "{",
+                                  "}",
+                                  "[1,]",
+                                  "[,1]",
+                                  "[1,,2]",
+                                  "[1 2]",
+                                  "[1}",
+                                  "{]",
+                                  "{1:2}",
+                                  "{a:1}",
+                                  R"({"a"})",
+                                  R"({"a":})",
+                                  R"({"a":1,})",
+                                  R"({,"a":1})",
+                                  R"({"a":1 "b":2})",
+                                  R"({"a" 1})",
+                                  R"({"a":1]})",
+                                  R"({"a":1,"b"})",
+                                  R"({"a"::1})",
+                                  "\"",
+                                  "\"abc",
+                                  "\"\\\"",
+                                  R"("\x41")",
+                                  R"("\u12")",
+                                  R"("\u12g4")",
+                                  R"("\u")",
+                                  R"("\)",
+                                  R"("\ud800")",
+                                  R"("\udc00")",
+                                  R"("\ud800\u0041")",
+                                  R"("\ud800\ud800")",
+                                  R"("\ud800x")",
+                                  R"("\ud83d\u")",
+                                  R"("\ud83d\ude0")",
+                                  R"("\ud83d)",
+                                  "\"a\nb\"",
+                                  "\"\x01\"",
+                                  "\"\x1f\"",
+                                  "'a'",
+                                  "/**/1",
+                                  "1//",
+                                  "\xef\xbb\xbf"
+                                  "1",
+                                  "\f1",
+                                  "\xc2\xa0"
+                                  "1",
+                                  "[\"a\",\"b]",
+                                  "{}{}",
+                                  "[]x",
+                                  "\"\x80\"",
+                                  "\"\xc3\"",
+                                  "\"\xc0\x80\"",
+                                  "\"\xc1\xbf\"",
+                                  "\"\xe0\x9f\xbf\"",
+                                  "\"\xed\xa0\x80\"",
+                                  "\"\xf0\x8f\xbf\xbf\"",
+                                  "\"\xf4\x90\x80\x80\"",
+                                  "\"\xf5\x80\x80\x80\"",
+                                  "\"\xe2\x82\"",
+                                  "\"\xf0\x9f\x98\"",
+                                  "\"\xff\""};
   for (const std::string_view text : bad) {
     EXPECT_FALSE(accepts(text)) << text;
     EXPECT_FALSE(built(text)) << text;
     EXPECT_FALSE(compacted(text)) << text;
   }
-  for (const std::string_view text : {std::string_view("1\0", 2), std::string_view("\"\0\"", 3), std::string_view("\0", 1)}) {
+  for (const std::string_view text :
+       {std::string_view("1\0", 2), std::string_view("\"\0\"", 3), std::string_view("\0", 1)}) {
     EXPECT_FALSE(accepts(text));
     EXPECT_FALSE(compacted(text));
   }
@@ -123,7 +221,8 @@ TEST(JsonReader, RefusesWhatIsNoJson) {
 TEST(JsonReader, NestingEndsAtTheLimit) {
   const int limit = JsonReader::kDepthMax;
   for (const int depth : {limit, limit + 1, limit + 1000}) {
-    std::string arrays = std::string(static_cast<std::size_t>(depth), '[') + std::string(static_cast<std::size_t>(depth), ']');
+    std::string arrays =
+        std::string(static_cast<std::size_t>(depth), '[') + std::string(static_cast<std::size_t>(depth), ']');
     std::string objects;
     for (int i = 0; i < depth; ++i) objects += "{\"a\":";
     objects += "1" + std::string(static_cast<std::size_t>(depth), '}');
@@ -225,8 +324,16 @@ TEST(JsonReader, AfterAnErrorNothingIsReadAndTheOffsetStays) {
 }
 
 TEST(JsonReader, ErrorsAreLocated) {
-  const std::pair<std::string, std::size_t> cases[] = {
-      {"[1,]", 3}, {R"({"a":1,})", 7}, {"\"ab\ncd\"", 3}, {R"(["x\q"])", 3}, {"\"abc\xff" "def\"", 4}, {"{} x", 3}, {"\"abc", 4}, {"[01]", 2}};
+  const std::pair<std::string, std::size_t> cases[] = {{"[1,]", 3},
+                                                       {R"({"a":1,})", 7},
+                                                       {"\"ab\ncd\"", 3},
+                                                       {R"(["x\q"])", 3},
+                                                       {"\"abc\xff"
+                                                        "def\"",
+                                                        4},
+                                                       {"{} x", 3},
+                                                       {"\"abc", 4},
+                                                       {"[01]", 2}};
   for (const auto& [text, offset] : cases) {
     JsonReader reader(text);
     reader.skip_value();
@@ -277,14 +384,20 @@ class Texts {
 
   std::string value(int depth) {
     switch (pick(depth > 0 ? 9 : 6)) {
-      case 0: return "null";
-      case 1: return pick(2) ? "true" : "false";
-      case 2: return number();
+      case 0:
+        return "null";
+      case 1:
+        return pick(2) ? "true" : "false";
+      case 2:
+        return number();
       case 3:
       case 4:
-      case 5: return string();
-      case 6: return container('[', ']', depth);
-      default: return container('{', '}', depth);
+      case 5:
+        return string();
+      case 6:
+        return container('[', ']', depth);
+      default:
+        return container('{', '}', depth);
     }
   }
   std::string damaged(std::string text) {
@@ -293,10 +406,17 @@ class Texts {
       const std::size_t at = pick(static_cast<unsigned>(text.size()));
       const char c = kBytes[pick(static_cast<unsigned>(kBytes.size()))];
       switch (pick(4)) {
-        case 0: text.erase(at, 1); break;
-        case 1: text.insert(at, 1, c); break;
-        case 2: text.resize(at); break;
-        default: text[at] = c;
+        case 0:
+          text.erase(at, 1);
+          break;
+        case 1:
+          text.insert(at, 1, c);
+          break;
+        case 2:
+          text.resize(at);
+          break;
+        default:
+          text[at] = c;
       }
     }
     return text;
@@ -309,13 +429,33 @@ class Texts {
     return kBlanks[pick(6)];
   }
   std::string number() {
-    static constexpr const char* kNumbers[] = {"0", "-0", "7", "-12", "1.5", "-0.25e-3", "1e10", "2E+2", "12345678901234567890", "0.1"};
+    static constexpr const char* kNumbers[] = {
+        "0", "-0", "7", "-12", "1.5", "-0.25e-3", "1e10", "2E+2", "12345678901234567890", "0.1"};
     return kNumbers[pick(10)];
   }
   std::string string() {
-    static constexpr const char* kPieces[] = {
-        "a", "bcdefgh", "0123456789abcdef", " ", "\\n", "\\\"", "\\\\", "\\/", "\\u0041", "\\u00e9", "\\u20AC", "\\ud83d\\ude00", "\\u0000",
-        "\\u001F", "\\u0008", "\\u0022", "\\u005c", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\x7f", "/"};
+    static constexpr const char* kPieces[] = {"a",
+                                              "bcdefgh",
+                                              "0123456789abcdef",
+                                              " ",
+                                              "\\n",
+                                              "\\\"",
+                                              "\\\\",
+                                              "\\/",
+                                              "\\u0041",
+                                              "\\u00e9",
+                                              "\\u20AC",
+                                              "\\ud83d\\ude00",
+                                              "\\u0000",
+                                              "\\u001F",
+                                              "\\u0008",
+                                              "\\u0022",
+                                              "\\u005c",
+                                              "\xc3\xa9",
+                                              "\xe2\x82\xac",
+                                              "\xf0\x9f\x98\x80",
+                                              "\x7f",
+                                              "/"};
     std::string text = "\"";
     for (unsigned i = pick(12); i > 0; --i) text += kPieces[pick(22)];
     if (pick(6) == 0) text += std::string(pick(200), 'x');
@@ -368,7 +508,9 @@ TEST(JsonCompact, KeepsOrderDuplicatesAndNumbersAsSent) {
 }
 
 TEST(JsonCompact, EscapesComeOutAsUtf8UnlessJsonNeedsThem) {
-  EXPECT_EQ(compacted(R"("\u00e9\u20ac\ud83d\ude00\u0041\u007f\/")"), "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80" "A\x7f/\"");
+  EXPECT_EQ(compacted(R"("\u00e9\u20ac\ud83d\ude00\u0041\u007f\/")"),
+            "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"
+            "A\x7f/\"");
   EXPECT_EQ(compacted(R"("\u0022\u005C\u000a\u000D\u0009\u0008\u000C")"), R"("\"\\\n\r\t\b\f")");
   EXPECT_EQ(compacted(R"("\"\\\n\r\t\b\f")"), R"("\"\\\n\r\t\b\f")");
   EXPECT_EQ(compacted(R"("\u0000\u001F\u001b")"), R"("\u0000\u001f\u001b")");
@@ -406,9 +548,18 @@ TEST(JsonQuote, SizeIsExactAndTheValueComesBackForEveryByteInEveryPlace) {
 
 TEST(Utf8, WellFormedTextIsTakenAndCounted) {
   for (const std::string before : {"", "a", "1234567", "12345678", "123456789abcdef0123456789"}) {
-    for (const auto& [text, points] : std::initializer_list<std::pair<std::string, std::size_t>>{
-             {"", 0}, {"\x7f", 1}, {"\xc2\x80", 1}, {"\xdf\xbf", 1}, {"\xe0\xa0\x80", 1}, {"\xed\x9f\xbf", 1}, {"\xee\x80\x80", 1},
-             {"\xef\xbf\xbf", 1}, {"\xf0\x90\x80\x80", 1}, {"\xf4\x8f\xbf\xbf", 1}, {"\xc3\xa9\xf0\x9f\x98\x80z", 3}}) {
+    for (const auto& [text, points] :
+         std::initializer_list<std::pair<std::string, std::size_t>>{{"", 0},
+                                                                    {"\x7f", 1},
+                                                                    {"\xc2\x80", 1},
+                                                                    {"\xdf\xbf", 1},
+                                                                    {"\xe0\xa0\x80", 1},
+                                                                    {"\xed\x9f\xbf", 1},
+                                                                    {"\xee\x80\x80", 1},
+                                                                    {"\xef\xbf\xbf", 1},
+                                                                    {"\xf0\x90\x80\x80", 1},
+                                                                    {"\xf4\x8f\xbf\xbf", 1},
+                                                                    {"\xc3\xa9\xf0\x9f\x98\x80z", 3}}) {
       EXPECT_TRUE(valid_utf8(before + text)) << before << text;
       EXPECT_EQ(code_points(before + text), before.size() + points);
     }
@@ -418,12 +569,14 @@ TEST(Utf8, WellFormedTextIsTakenAndCounted) {
 TEST(Utf8, IllFormedTextIsRefusedWhereverItStands) {
   for (const std::string before : {"", "1234567", "12345678901234567", "\xc3\xa9"}) {
     for (const std::string after : {"", "z", "\x80", "123456789"}) {
-      for (const char* bad : {"\xff", "\xc0\xaf", "\xc1\x81", "\xe0\x80\xaf", "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80",
-                              "\xf8\x88\x80\x80\x80", "\xc3(", "\xe2\x82(", "\xf0\x9f\x98("}) {
+      for (const char* bad :
+           {"\xff", "\xc0\xaf", "\xc1\x81", "\xe0\x80\xaf", "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x80\x80\x80",
+            "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xc3(", "\xe2\x82(", "\xf0\x9f\x98("}) {
         EXPECT_FALSE(valid_utf8(before + bad + after));
       }
     }
-    for (const char* cut : {"\xc3", "\xe2", "\xe2\x82", "\xf0", "\xf0\x9f", "\xf0\x9f\x98", "\x80"}) EXPECT_FALSE(valid_utf8(before + cut));
+    for (const char* cut : {"\xc3", "\xe2", "\xe2\x82", "\xf0", "\xf0\x9f", "\xf0\x9f\x98", "\x80"})
+      EXPECT_FALSE(valid_utf8(before + cut));
   }
 }
 

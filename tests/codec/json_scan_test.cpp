@@ -41,7 +41,8 @@ TEST(JsonScan, EveryFormFindsTheFirstSpecialCharacter) {
   for (int round = 0; round < 30000; ++round) {
     std::string text(pick(round % 10 == 0 ? 500 : 50), 'a');
     for (std::size_t i = pick(4); i > 0 && !text.empty(); --i) {
-      static constexpr char kBytes[] = {'"', '\\', '\0', '\x1f', ' ', '!', '#', '[', ']', '\x7f', '\x80', '\xa2', '\xdc', '\xff', '\x9f', '\xa0'};
+      static constexpr char kBytes[] = {'"', '\\',   '\0',   '\x1f', ' ',    '!',    '#',    '[',
+                                        ']', '\x7f', '\x80', '\xa2', '\xdc', '\xff', '\x9f', '\xa0'};
       text[pick(static_cast<unsigned>(text.size()))] = kBytes[pick(sizeof kBytes)];
     }
     const ExactCopy copy(text);

@@ -18,7 +18,7 @@ struct Uint128 {
 /// MD5 of one key as a big-endian 128-bit number.
 Uint128 md5(std::string_view key) noexcept;
 /// MD5 of many keys at once; out.size() == keys.size(). Keys of up to 55 bytes go side by side through the lanes of
-/// vectors: 4, or what the CPU has when asked at run time, 8 (AVX2) or 16 (AVX-512). Longer ones go one by one.
+/// vectors: 4, or 8 (AVX2), or 16 (AVX-512), as the CPU says at run time. Longer ones go one by one.
 void md5_many(std::span<const std::string_view> keys, std::span<Uint128> out) noexcept;
 
 /// SHA-256, 32 bytes.
@@ -32,7 +32,8 @@ class Sealer {
   explicit Sealer(std::span<const std::byte, kKeyBytes> key);
   /// Ciphertext (as long as `plain`) then tag go to `out`, plain.size() + kTagBytes bytes.
   void seal(std::span<const std::byte, kNonceBytes> nonce, std::string_view plain, char* out) const;
-  /// `sealed` is ciphertext then tag; plain text of sealed.size() - kTagBytes bytes goes to `out`. False: forged or damaged.
+  /// `sealed` is ciphertext then tag; plain text of sealed.size() - kTagBytes bytes goes to `out`. False: forged or
+  /// damaged.
   [[nodiscard]] bool open(std::span<const std::byte, kNonceBytes> nonce, std::string_view sealed, char* out) const;
 
  private:

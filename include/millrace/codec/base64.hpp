@@ -16,9 +16,9 @@ constexpr std::size_t decoded_size_max(std::size_t chars) noexcept { return char
 
 enum class Errc : std::uint8_t { none, length, character, last_character };
 struct Decoded {
-  std::size_t size = 0;       ///< bytes written
+  std::size_t size = 0;  ///< bytes written
   Errc error = Errc::none;
-  std::size_t at = 0;         ///< where the offending character stands, for Errc::character
+  std::size_t at = 0;  ///< where the offending character stands, for Errc::character
 };
 /// Decodes `text` to `out`, which has room for decoded_size_max(text.size()) + kSlack bytes.
 Decoded decode(std::string_view text, char* out) noexcept;

@@ -12,14 +12,15 @@ enum class JsonType : std::uint8_t { object, array, string, number, boolean, nul
 
 /// One string value as it stands in the text.
 struct JsonString {
-  std::string_view raw;      ///< between the quotes, escapes not undone; a view into the text
-  bool escaped = false;      ///< has at least one backslash: raw is not the value
+  std::string_view raw;  ///< between the quotes, escapes not undone; a view into the text
+  bool escaped = false;  ///< has at least one backslash: raw is not the value
 };
 
 class JsonReader {
  public:
   static constexpr int kDepthMax = 128;
-  explicit JsonReader(std::string_view text) noexcept : at_(text.data()), begin_(text.data()), end_(text.data() + text.size()) {}
+  explicit JsonReader(std::string_view text) noexcept
+      : at_(text.data()), begin_(text.data()), end_(text.data() + text.size()) {}
 
   /// What the next value is, without taking it; error once anything was wrong.
   JsonType peek() noexcept;
@@ -114,8 +115,9 @@ std::size_t json_quoted_size(std::string_view text) noexcept;
 /// Writes what json_quote appends; returns the end.
 char* json_quote(std::string_view text, char* out) noexcept;
 
-/// Appends the one value in `text` compactly: members in their order, numbers' text unchanged, strings with `\u` escapes
-/// undone (non-ASCII as UTF-8; `"`, `\` and control characters stay escaped). False: not valid JSON, `out` as before.
+/// Appends the one value in `text` compactly: members in their order, numbers' text unchanged, strings with `\u`
+/// escapes undone (non-ASCII as UTF-8; `"`, `\` and control characters stay escaped). False: not valid JSON, `out` as
+/// before.
 bool json_compact(std::string_view text, std::string& out);
 
 /// Whether `text` is well-formed UTF-8 (no surrogates, no overlong forms).
