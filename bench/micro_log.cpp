@@ -74,8 +74,9 @@ struct Bench {
       best = std::min(best, fill(*again, size, count, bytes));
       drop(again);
     }
-    std::printf("%-28s first %8.1f ns  reused %8.1f ns a call  (%6.1f ns a record, %5.2f GB/s)\n", name, first / batches * 1e9,
-                best / batches * 1e9, best / batches / static_cast<double>(count) * 1e9, static_cast<double>(bytes) / best / 1e9);
+    std::printf("%-28s first %8.1f ns  reused %8.1f ns a call  (%6.1f ns a record, %5.2f GB/s)\n", name,
+                first / batches * 1e9, best / batches * 1e9, best / batches / static_cast<double>(count) * 1e9,
+                static_cast<double>(bytes) / best / 1e9);
   }
 };
 

@@ -76,7 +76,8 @@ ChunkPool::~ChunkPool() {
 
 Block ChunkPool::allocate(std::size_t bytes) {
   if (bytes > kChunkBytesMax) return allocate_large(bytes);
-  const std::uint32_t granules = std::bit_ceil(static_cast<std::uint32_t>((std::max<std::size_t>(bytes, 1) + kGranuleBytes - 1) / kGranuleBytes));
+  const std::uint32_t granules =
+      std::bit_ceil(static_cast<std::uint32_t>((std::max<std::size_t>(bytes, 1) + kGranuleBytes - 1) / kGranuleBytes));
   const unsigned order = static_cast<unsigned>(std::countr_zero(granules));
   const std::size_t size = granules * kGranuleBytes;
   if (!budget_.try_take(Account::chunks, size)) return {};
@@ -273,7 +274,8 @@ void ChunkPool::give_back_tail(std::uint32_t id, std::size_t kept, std::size_t s
   {
     std::lock_guard lock(mutex_);
     poison(region(id).base + granule(id) * kGranuleBytes + kept, size - kept);
-    free_range(id + static_cast<std::uint32_t>(kept / kGranuleBytes), static_cast<std::uint32_t>((size - kept) / kGranuleBytes));
+    free_range(id + static_cast<std::uint32_t>(kept / kGranuleBytes),
+               static_cast<std::uint32_t>((size - kept) / kGranuleBytes));
   }
   budget_.give_back(Account::chunks, size - kept);
 }

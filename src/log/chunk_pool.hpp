@@ -23,7 +23,10 @@ class Block {
  public:
   Block() = default;
   Block(Block&& o) noexcept
-      : pool_(std::move(o.pool_)), bytes_(std::exchange(o.bytes_, nullptr)), size_(std::exchange(o.size_, 0)), id_(o.id_) {}
+      : pool_(std::move(o.pool_)),
+        bytes_(std::exchange(o.bytes_, nullptr)),
+        size_(std::exchange(o.size_, 0)),
+        id_(o.id_) {}
   Block& operator=(Block&& o) noexcept {
     if (this != &o) {
       release();
@@ -84,8 +87,8 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
   struct Region {
     char* base = nullptr;
     std::uint32_t granules = 0;
-    std::uint32_t carved = 0;            // granules handed to the free lists so far
-    std::vector<std::uint8_t> free_as;   // a free block's first granule: its order + 1
+    std::uint32_t carved = 0;           // granules handed to the free lists so far
+    std::vector<std::uint8_t> free_as;  // a free block's first granule: its order + 1
     std::vector<std::uint32_t> next, previous;
     std::vector<bool> touched;
   };

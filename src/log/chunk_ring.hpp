@@ -13,7 +13,9 @@ class ChunkRing {
  public:
   std::size_t size() const noexcept { return size_; }
   bool empty() const noexcept { return size_ == 0; }
-  const std::shared_ptr<Chunk>& operator[](std::size_t i) const noexcept { return slots_[(first_ + i) & (slots_.size() - 1)]; }
+  const std::shared_ptr<Chunk>& operator[](std::size_t i) const noexcept {
+    return slots_[(first_ + i) & (slots_.size() - 1)];
+  }
   const std::shared_ptr<Chunk>& front() const noexcept { return (*this)[0]; }
   const std::shared_ptr<Chunk>& back() const noexcept { return (*this)[size_ - 1]; }
 

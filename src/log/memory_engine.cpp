@@ -103,9 +103,10 @@ class Registry final : public Expiry, public std::enable_shared_from_this<Regist
       armed_ = true;
       generation = ++generation_;
     }
-    const Clock::TimerId timer = clock_.call_at(clock_.now() + options_.sweep_every, [weak = weak_from_this(), generation] {
-      if (const auto self = weak.lock()) self->fire(generation);
-    });
+    const Clock::TimerId timer =
+        clock_.call_at(clock_.now() + options_.sweep_every, [weak = weak_from_this(), generation] {
+          if (const auto self = weak.lock()) self->fire(generation);
+        });
     {
       std::lock_guard lock(mutex_);
       if (armed_ && generation == generation_) {

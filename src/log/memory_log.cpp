@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 #include <cstddef>
 
 namespace millrace::log {
@@ -9,7 +10,8 @@ namespace {
 
 Error error(Errc code) { return {code, {}}; }
 
-/// The smallest block for a batch: a power of two of granules, or exact when one record needs more than the largest chunk.
+/// The smallest block for a batch: a power of two of granules, or exact when one record needs more than the largest
+/// chunk.
 std::size_t block_bytes(std::size_t batch_bytes) noexcept {
   return batch_bytes > kChunkBytesMax ? batch_bytes : std::max(std::bit_ceil(batch_bytes), kGranuleBytes);
 }
@@ -43,6 +45,7 @@ MemoryLog::MemoryLog(LogId id, const LogOptions& options, Clock& clock, std::sha
       tail_(options.first.get()) {}
 
 Result<Staged> MemoryLog::stage(Epoch epoch, const BatchView& batch, std::optional<Position> expected) {
+  assert(!batch.ends.empty());
   if (epoch != kEpoch) return error(Errc::stale_epoch);
   if (ended_.load(std::memory_order_relaxed)) return error(Errc::ended);
   const std::size_t size = batch.size();
@@ -51,7 +54,7 @@ Result<Staged> MemoryLog::stage(Epoch epoch, const BatchView& batch, std::option
   std::int64_t arrival = std::max(now_ms(), newest_arrival_.load(std::memory_order_relaxed));
   const std::uint64_t data_bytes = stamp(batch, arrival);
 
-  std::shared_ptr<Chunk> fresh;   // in hand before the lock; given back after it when not needed
+  std::shared_ptr<Chunk> fresh;  // in hand before the lock; given back after it when not needed
   std::shared_ptr<Chunk> closed;
   std::uint64_t first = 0, stored = 0;
   for (;;) {
@@ -74,7 +77,8 @@ Result<Staged> MemoryLog::stage(Epoch epoch, const BatchView& batch, std::option
       tail_chunk_->append(batch.bytes, size, batch.ends, 0, arrival);
       room_.store(room - static_cast<std::uint32_t>(size), std::memory_order_relaxed);
     } else {
-      const auto here = static_cast<std::size_t>(std::upper_bound(batch.ends.begin(), batch.ends.end(), room) - batch.ends.begin());
+      const auto here =
+          static_cast<std::size_t>(std::upper_bound(batch.ends.begin(), batch.ends.end(), room) - batch.ends.begin());
       const std::uint32_t bytes_here = here ? batch.ends[here - 1] : 0;
       if (here) tail_chunk_->append(batch.bytes, bytes_here, batch.ends.first(here), 0, arrival);
       const std::uint64_t base = first + here;
@@ -89,8 +93,9 @@ Result<Staged> MemoryLog::stage(Epoch epoch, const BatchView& batch, std::option
       tail_chunk_ = &next;
       room_.store(next.capacity() - static_cast<std::uint32_t>(size - bytes_here), std::memory_order_relaxed);
       if (next.capacity() <= kChunkBytesMax) {  // a single large record says nothing about what comes
-        next_chunk_bytes_.store(static_cast<std::uint32_t>(std::min<std::size_t>(next.capacity() * std::size_t{2}, kChunkBytesMax)),
-                                std::memory_order_relaxed);
+        next_chunk_bytes_.store(
+            static_cast<std::uint32_t>(std::min<std::size_t>(next.capacity() * std::size_t{2}, kChunkBytesMax)),
+            std::memory_order_relaxed);
       }
     }
     newest_arrival_.store(arrival, std::memory_order_relaxed);
@@ -175,7 +180,8 @@ ReadBatch MemoryLog::read_now(const ReadRequest& request) const {
     if (!chunks_.empty() && from < chunks_.back()->end()) {
       // References only; how much of them fits is found out without the lock. All but the first count in full.
       std::size_t records = 0, bytes = 0;
-      for (std::size_t i = chunk_holding(from); i < chunks_.size() && records < records_left && bytes <= bytes_left; ++i) {
+      for (std::size_t i = chunk_holding(from); i < chunks_.size() && records < records_left && bytes <= bytes_left;
+           ++i) {
         const std::shared_ptr<Chunk>& chunk = chunks_[i];
         const Chunk::Published seen = chunk->published();
         const std::uint64_t skipped = out.runs.empty() ? from - chunk->base() : 0;
@@ -226,16 +232,19 @@ awaitable<Result<ReadBatch>> MemoryLog::read(ReadRequest request) {
     if (batch.records || batch.ended || request.wait_until <= clock_.now()) co_return std::move(batch);
     if (request.stop.stop_requested()) co_return error(Errc::stopped);
     Waiters::Registration registration(waiters_, stored + 1, wake);
-    if (stored_bytes_total_.load(std::memory_order_seq_cst) != stored || ended_.load(std::memory_order_seq_cst)) continue;
+    if (stored_bytes_total_.load(std::memory_order_seq_cst) != stored || ended_.load(std::memory_order_seq_cst))
+      continue;
     const WakeUp::Why why = co_await wake.wait(clock_, request.wait_until, request.stop);
     if (why == WakeUp::Why::stopped) co_return error(Errc::stopped);
   }
 }
 
-awaitable<Result<bool>> MemoryLog::wait_stored(std::uint64_t stored_bytes_total, TimePoint deadline, std::stop_token stop) {
+awaitable<Result<bool>> MemoryLog::wait_stored(std::uint64_t stored_bytes_total, TimePoint deadline,
+                                               std::stop_token stop) {
   const auto self = shared_from_this();
   const auto reached = [this, stored_bytes_total] {
-    return stored_bytes_total_.load(std::memory_order_seq_cst) >= stored_bytes_total || ended_.load(std::memory_order_seq_cst);
+    return stored_bytes_total_.load(std::memory_order_seq_cst) >= stored_bytes_total ||
+           ended_.load(std::memory_order_seq_cst);
   };
   WakeUp wake;
   for (;;) {

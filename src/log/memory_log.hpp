@@ -25,18 +25,20 @@ class Expiry {
 /// One shard's log in memory. What is staged is committed at once, so tail and committed are one here.
 ///
 /// Two locks, taken in this order. `tail_mutex_`: positions, and copying prepared bytes into the tail chunk; never held
-/// for allocation, page faults or waking. `list_mutex_`: the list of chunks and the horizon; readers hold it to find and
-/// reference chunks, never to look through their records (but for the one search by time that a horizon inside a chunk
-/// takes). Records reach readers by the tail chunk's published count.
+/// for allocation, page faults or waking. `list_mutex_`: the list of chunks and the horizon; readers hold it to find
+/// and reference chunks, never to look through their records (but for the one search by time that a horizon inside a
+/// chunk takes). Records reach readers by the tail chunk's published count.
 class MemoryLog final : public Log, public std::enable_shared_from_this<MemoryLog> {
  public:
-  MemoryLog(LogId id, const LogOptions& options, Clock& clock, std::shared_ptr<ChunkPool> pool, std::weak_ptr<Expiry> expiry);
+  MemoryLog(LogId id, const LogOptions& options, Clock& clock, std::shared_ptr<ChunkPool> pool,
+            std::weak_ptr<Expiry> expiry);
 
   LogId id() const noexcept override { return id_; }
   Epoch epoch() const noexcept override { return kEpoch; }
   Result<Staged> stage(Epoch epoch, const BatchView& batch, std::optional<Position> expected) override;
   awaitable<Result<ReadBatch>> read(ReadRequest request) override;
-  awaitable<Result<bool>> wait_stored(std::uint64_t stored_bytes_total, TimePoint deadline, std::stop_token stop) override;
+  awaitable<Result<bool>> wait_stored(std::uint64_t stored_bytes_total, TimePoint deadline,
+                                      std::stop_token stop) override;
   awaitable<Result<Position>> seek(TimePoint at) override;
   Progress progress() const noexcept override;
   void set_retention(std::chrono::milliseconds retention) override;
@@ -75,7 +77,7 @@ class MemoryLog final : public Log, public std::enable_shared_from_this<MemoryLo
 
   mutable std::mutex list_mutex_;
   ChunkRing chunks_;
-  std::uint64_t horizon_;       // nothing below is readable any more, whatever the retention becomes
+  std::uint64_t horizon_;  // nothing below is readable any more, whatever the retention becomes
   std::int64_t retention_ms_;
   std::uint64_t dropped_bytes_ = 0;
 

@@ -9,17 +9,18 @@
 
 namespace millrace::log {
 
-/// Coroutines that wait for a log's count of stored bytes to reach a mark. The putter compares one number; only when the
-/// lowest mark is reached does it take the lock.
+/// Coroutines that wait for a log's count of stored bytes to reach a mark. The putter compares one number; only when
+/// the lowest mark is reached does it take the lock.
 ///
-/// No wake-up is lost: a waiter announces its mark and then looks at the count again, the putter raises the count and then
-/// looks at the marks, all in one order (sequentially consistent), so one of the two sees the other.
+/// No wake-up is lost: a waiter announces its mark and then looks at the count again, the putter raises the count and
+/// then looks at the marks, all in one order (sequentially consistent), so one of the two sees the other.
 class Waiters {
  public:
   /// Stands in the list from construction until woken or destroyed.
   class Registration {
    public:
-    Registration(Waiters& waiters, std::uint64_t mark, const WakeUp& wake) : waiters_(waiters), key_(waiters.add(mark, wake)) {}
+    Registration(Waiters& waiters, std::uint64_t mark, const WakeUp& wake)
+        : waiters_(waiters), key_(waiters.add(mark, wake)) {}
     ~Registration() { waiters_.remove(key_); }
     Registration(const Registration&) = delete;
     Registration& operator=(const Registration&) = delete;

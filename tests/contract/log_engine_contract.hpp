@@ -23,7 +23,8 @@ struct StoredRecord {
   bool operator==(const StoredRecord&) const = default;
 };
 inline void PrintTo(const StoredRecord& r, std::ostream* out) {
-  *out << r.position << " @" << r.arrival_ms << " " << r.key << "=" << r.data.substr(0, 20) << " (" << r.data.size() << " bytes)";
+  *out << r.position << " @" << r.arrival_ms << " " << r.key << "=" << r.data.substr(0, 20) << " (" << r.data.size()
+       << " bytes)";
 }
 
 inline std::vector<StoredRecord> records_of(const log::ReadBatch& batch) {
@@ -52,7 +53,8 @@ class LogEngineContract : public testing::Test {
     EXPECT_TRUE(log.has_value());
     return *log;
   }
-  log::Result<log::Staged> stage(log::Log& log, const KeysAndData& records, std::optional<log::Position> expected = {}) {
+  log::Result<log::Staged> stage(log::Log& log, const KeysAndData& records,
+                                 std::optional<log::Position> expected = {}) {
     builder_.reset(0);
     builder_.begin_batch();
     for (const auto& [key, data] : records) builder_.add(key, data);
@@ -152,11 +154,13 @@ TYPED_TEST_P(LogEngineContract, LimitsAreKeptButOneRecordAlwaysComes) {
     const auto one = this->put_one(*log, std::string(i % 97, 'd'));
     expected.push_back(one[0]);
   }
-  for (std::size_t records_max : {std::size_t{1}, std::size_t{31}, std::size_t{32}, std::size_t{33}, std::size_t{399}, std::size_t{400}}) {
+  for (std::size_t records_max :
+       {std::size_t{1}, std::size_t{31}, std::size_t{32}, std::size_t{33}, std::size_t{399}, std::size_t{400}}) {
     for (std::uint64_t from : {0, 1, 31, 32, 200, 399}) {
       const log::ReadBatch batch = this->read_from(*log, from, records_max);
       const std::size_t count = std::min<std::size_t>(records_max, 400 - from);
-      EXPECT_EQ(records_of(batch), (typename TestFixture::Records(expected.begin() + from, expected.begin() + from + count)));
+      EXPECT_EQ(records_of(batch),
+                (typename TestFixture::Records(expected.begin() + from, expected.begin() + from + count)));
       EXPECT_EQ(batch.next.get(), from + count);
     }
   }
@@ -170,7 +174,8 @@ TYPED_TEST_P(LogEngineContract, LimitsAreKeptButOneRecordAlwaysComes) {
         ++count;
       }
       EXPECT_EQ(batch.records, count) << "from " << from << " within " << bytes_max;
-      EXPECT_EQ(records_of(batch), (typename TestFixture::Records(expected.begin() + from, expected.begin() + from + count)));
+      EXPECT_EQ(records_of(batch),
+                (typename TestFixture::Records(expected.begin() + from, expected.begin() + from + count)));
     }
   }
 }
@@ -181,7 +186,8 @@ TYPED_TEST_P(LogEngineContract, MegabytesReadBackPageByPage) {
   typename TestFixture::Records expected;
   for (int i = 0; i < 120; ++i) {
     typename TestFixture::KeysAndData batch;
-    for (int j = 0; j < 40; ++j) batch.emplace_back("k" + std::to_string(j), std::string(random() % 1500, static_cast<char>('a' + j % 26)));
+    for (int j = 0; j < 40; ++j)
+      batch.emplace_back("k" + std::to_string(j), std::string(random() % 1500, static_cast<char>('a' + j % 26)));
     const auto stored = this->put(*log, batch);
     expected.insert(expected.end(), stored.begin(), stored.end());
   }
@@ -295,7 +301,8 @@ TYPED_TEST_P(LogEngineContract, WaitingReadGivesUpAtItsTime) {
 TYPED_TEST_P(LogEngineContract, WaitsEndAtStop) {
   auto log = this->create();
   std::stop_source stop;
-  auto reading = start(this->io_, log->read({.from = log::Position{0}, .wait_until = this->after(10s), .stop = stop.get_token()}));
+  auto reading =
+      start(this->io_, log->read({.from = log::Position{0}, .wait_until = this->after(10s), .stop = stop.get_token()}));
   auto waiting = start(this->io_, log->wait_stored(1, this->after(10s), stop.get_token()));
   settle(this->io_);
   EXPECT_FALSE(reading.done());
@@ -476,7 +483,8 @@ TYPED_TEST_P(LogEngineContract, AgreesWithAModelUnderRandomUse) {
     const auto hide = [&] {  // what the retention hides now; for good only when it changes
       std::uint64_t at = horizon;
       for (const StoredRecord& r : model) {
-        if (r.position >= horizon && r.arrival_ms >= this->clock_.now().time_since_epoch().count() - retention) return r.position;
+        if (r.position >= horizon && r.arrival_ms >= this->clock_.now().time_since_epoch().count() - retention)
+          return r.position;
         at = r.position + 1;
       }
       return std::max(at, horizon);
@@ -490,7 +498,8 @@ TYPED_TEST_P(LogEngineContract, AgreesWithAModelUnderRandomUse) {
           typename TestFixture::KeysAndData batch;
           const std::size_t size_max = std::size_t{1} << (random() % 12);
           for (std::size_t i = 1 + random() % 25; i > 0; --i) {
-            batch.emplace_back(std::string(random() % 20, 'k'), std::string(random() % size_max, static_cast<char>('a' + step % 26)));
+            batch.emplace_back(std::string(random() % 20, 'k'),
+                               std::string(random() % size_max, static_cast<char>('a' + step % 26)));
           }
           for (auto& record : this->put(*log, batch)) model.push_back(std::move(record));
           ASSERT_EQ(model.back().position, tail + batch.size() - 1);

@@ -140,7 +140,8 @@ void churn(ChunkPool& pool, unsigned seed, int steps) {
   for (int step = 0; step < steps; ++step) {
     const unsigned choice = random() % 8;
     if (choice < 4 || held.empty()) {
-      Held h{pool.allocate((std::size_t{1} << (random() % 22)) + random() % 4096), static_cast<unsigned char>(random())};
+      Held h{pool.allocate((std::size_t{1} << (random() % 22)) + random() % 4096),
+             static_cast<unsigned char>(random())};
       if (!h.block) continue;
       for (std::size_t i = 0; i < h.block.size(); i += kGranuleBytes) h.block.data()[i] = static_cast<char>(h.mark);
       h.block.data()[h.block.size() - 1] = static_cast<char>(h.mark);

@@ -5,7 +5,9 @@ namespace millrace::test {
 namespace {
 
 struct Memory {
-  static std::unique_ptr<log::Engine> make(Clock& clock, MemoryBudget& budget) { return log::make_memory_engine(clock, budget); }
+  static std::unique_ptr<log::Engine> make(Clock& clock, MemoryBudget& budget) {
+    return log::make_memory_engine(clock, budget);
+  }
 };
 // Commits come when they are awaited, so nothing here may rely on stage() alone.
 struct Delayed {

@@ -12,8 +12,8 @@
 #include "millrace/base/wakeup.hpp"
 #include "millrace/log/engine.hpp"
 
-/// A log engine that behaves as a replicated one may: commits come late or fail, another owner may take a log over, reads
-/// give copies in several runs, positions jump after a failure. For tests of what is built on the seam.
+/// A log engine that behaves as a replicated one may: commits come late or fail, another owner may take a log over,
+/// reads give copies in several runs, positions jump after a failure. For tests of what is built on the seam.
 namespace millrace::test {
 
 class TestEngine final : public log::Engine {
@@ -123,8 +123,9 @@ class TestEngine final : public log::Engine {
         {
           std::lock_guard lock(state->mutex);
           const std::uint64_t last = ticket.end.get() - 1;
-          const bool lost = std::any_of(state->failed.begin(), state->failed.end(),
-                                        [last](const auto& range) { return range.first <= last && last < range.second; });
+          const bool lost = std::any_of(state->failed.begin(), state->failed.end(), [last](const auto& range) {
+            return range.first <= last && last < range.second;
+          });
           if (lost) co_return log::Error{log::Errc::write_failed, "test engine"};
           if (state->committed >= ticket.end.get()) break;
           if (state->removed) co_return log::Error{log::Errc::not_found, "test engine"};
@@ -188,7 +189,11 @@ class TestEngine final : public log::Engine {
   class Handle final : public log::Log {
    public:
     Handle(TestEngine& engine, std::shared_ptr<State> state)
-        : engine_(engine), clock_(engine.clock_), state_(std::move(state)), owner_(state_->owner), epoch_(state_->epoch) {}
+        : engine_(engine),
+          clock_(engine.clock_),
+          state_(std::move(state)),
+          owner_(state_->owner),
+          epoch_(state_->epoch) {}
 
     log::LogId id() const noexcept override { return state_->id; }
     log::Epoch epoch() const noexcept override {
@@ -198,7 +203,8 @@ class TestEngine final : public log::Engine {
       return log::Epoch{epoch_};
     }
 
-    log::Result<log::Staged> stage(log::Epoch epoch, const log::BatchView& batch, std::optional<log::Position> expected) override {
+    log::Result<log::Staged> stage(log::Epoch epoch, const log::BatchView& batch,
+                                   std::optional<log::Position> expected) override {
       Commits commits;
       {
         std::lock_guard lock(engine_.mutex_);
@@ -219,7 +225,8 @@ class TestEngine final : public log::Engine {
         for (const std::uint32_t record_end : batch.ends) {
           log::RecordView record;
           log::read_record(at, record);
-          state_->records.push_back({state_->tail++, arrival, std::string(record.key), std::string(record.data), false});
+          state_->records.push_back(
+              {state_->tail++, arrival, std::string(record.key), std::string(record.data), false});
           at = batch.bytes + record_end;
         }
         end = state_->tail;
@@ -246,7 +253,8 @@ class TestEngine final : public log::Engine {
       }
     }
 
-    awaitable<log::Result<bool>> wait_stored(std::uint64_t stored_bytes_total, TimePoint deadline, std::stop_token stop) override {
+    awaitable<log::Result<bool>> wait_stored(std::uint64_t stored_bytes_total, TimePoint deadline,
+                                             std::stop_token stop) override {
       const auto state = state_;
       Clock& clock = clock_;
       for (;;) {
@@ -267,7 +275,8 @@ class TestEngine final : public log::Engine {
       if (state_->removed) co_return error(log::Errc::not_found);
       const std::uint64_t horizon = state_->horizon_at(now());
       for (const Record& r : state_->records) {
-        if (r.committed && r.position >= horizon && r.arrival_ms >= at.time_since_epoch().count()) co_return log::Position{r.position};
+        if (r.committed && r.position >= horizon && r.arrival_ms >= at.time_since_epoch().count())
+          co_return log::Position{r.position};
       }
       co_return log::Position{state_->committed};
     }
@@ -337,7 +346,8 @@ class TestEngine final : public log::Engine {
           copy = std::make_shared<std::string>();
           out.runs.push_back({copy, log::Position{r.position}, 0, {}});
         }
-        const log::RecordHead head{r.arrival_ms, static_cast<std::uint32_t>(r.data.size()), static_cast<std::uint16_t>(r.key.size()), 0};
+        const log::RecordHead head{r.arrival_ms, static_cast<std::uint32_t>(r.data.size()),
+                                   static_cast<std::uint16_t>(r.key.size()), 0};
         copy->append(reinterpret_cast<const char*>(&head), sizeof head).append(r.key).append(r.data);
         ++out.runs.back().count;
         ++out.records;

@@ -42,25 +42,25 @@ struct Ticket {
 };
 
 struct Staged {
-  Position first;  ///< position of the batch's first record; the others follow densely
+  Position first;           ///< position of the batch's first record; the others follow densely
   std::int64_t arrival_ms;  ///< the one arrival time that all records of the batch got
   Ticket ticket;
 };
 
 /// A moment's ends of a log. All counts only grow.
 struct Progress {
-  Position horizon;               ///< oldest readable record, or `tip` when none is
-  Position tip;                   ///< position the next committed record will have (in this epoch)
-  std::int64_t tip_arrival_ms;    ///< arrival of the newest committed record; 0 when there never was one
-  std::uint64_t records_total;    ///< ever committed
-  std::uint64_t data_bytes_total; ///< of data, ever committed
-  std::uint64_t stored_bytes_total; ///< heads, keys and data, ever committed
-  std::uint64_t stored_bytes;     ///< held now
+  Position horizon;                  ///< oldest readable record, or `tip` when none is
+  Position tip;                      ///< position the next committed record will have (in this epoch)
+  std::int64_t tip_arrival_ms;       ///< arrival of the newest committed record; 0 when there never was one
+  std::uint64_t records_total;       ///< ever committed
+  std::uint64_t data_bytes_total;    ///< of data, ever committed
+  std::uint64_t stored_bytes_total;  ///< heads, keys and data, ever committed
+  std::uint64_t stored_bytes;        ///< held now
   bool ended;
 };
 
 struct ReadRequest {
-  Position from;                      ///< below the horizon reads from the horizon
+  Position from;  ///< below the horizon reads from the horizon
   std::size_t records_max = 10'000;
   std::size_t bytes_max = 10u << 20;  ///< of key and data together; one record is returned even if it is larger
   TimePoint wait_until{};             ///< when nothing is there yet: wait for a record until this domain time
@@ -70,11 +70,11 @@ struct ReadRequest {
 struct ReadBatch {
   std::vector<RecordRun> runs;
   std::uint32_t records = 0;
-  Position next;      ///< where the next read goes on
+  Position next;  ///< where the next read goes on
   Position horizon;
   Position tip;
   std::int64_t tip_arrival_ms = 0;
-  bool ended = false; ///< the log has ended and `next` is its end: nothing will ever follow
+  bool ended = false;  ///< the log has ended and `next` is its end: nothing will ever follow
 };
 
 /// One shard's record log, open. Safe from any thread. Shared ownership: what was looked up must outlive a co_await.
@@ -84,27 +84,30 @@ class Log {
   virtual LogId id() const noexcept = 0;
   virtual Epoch epoch() const noexcept = 0;
 
-  /// Puts prepared records at the tail, in order, and stamps their arrival time: now, or the newest record's when that is
-  /// later. Nothing is readable or acknowledged before the ticket commits.
+  /// Puts prepared records at the tail, in order, and stamps their arrival time: now, or the newest record's when that
+  /// is later. Nothing is readable or acknowledged before the ticket commits.
   /// @param batch   1 record, or several within kBatchBytesMax
   /// @param expected  when given, the tail must be there (the fence of replicated engines)
   /// @error full, ended, stale_epoch, not_owner, conflict: nothing staged
-  virtual Result<Staged> stage(Epoch epoch, const BatchView& batch, std::optional<Position> expected = std::nullopt) = 0;
+  virtual Result<Staged> stage(Epoch epoch, const BatchView& batch,
+                               std::optional<Position> expected = std::nullopt) = 0;
 
   /// Committed records from a position. Records older than the retention are never returned.
   /// @error not_found: deleted;  stopped
   virtual awaitable<Result<ReadBatch>> read(ReadRequest request) = 0;
 
-  /// Waits until stored_bytes_total >= `stored_bytes_total` (true), or until `deadline` (false); ended logs give true at
-  /// once. A putter compares one number, so a waiter costs puts nothing until its mark is reached.
-  virtual awaitable<Result<bool>> wait_stored(std::uint64_t stored_bytes_total, TimePoint deadline, std::stop_token stop) = 0;
+  /// Waits until stored_bytes_total >= `stored_bytes_total` (true), or until `deadline` (false); ended logs give true
+  /// at once. A putter compares one number, so a waiter costs puts nothing until its mark is reached.
+  virtual awaitable<Result<bool>> wait_stored(std::uint64_t stored_bytes_total, TimePoint deadline,
+                                              std::stop_token stop) = 0;
 
   /// Position of the first readable record that arrived at or after `at`; the tip when there is none.
   virtual awaitable<Result<Position>> seek(TimePoint at) = 0;
 
   virtual Progress progress() const noexcept = 0;
 
-  /// Applies the retention held so far, then the new one: shortening drops old records at once, lengthening revives none.
+  /// Applies the retention held so far, then the new one: shortening drops old records at once, lengthening revives
+  /// none.
   virtual void set_retention(std::chrono::milliseconds retention) = 0;
   /// Drops records before `position` for good (a consumer that owns the log has them).
   virtual awaitable<Result<>> trim(Position position) = 0;

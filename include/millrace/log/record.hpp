@@ -56,8 +56,8 @@ struct RecordRun {
 
 /// Prepared records, a view: laid out as in a chunk, arrival times still to be set by stage().
 struct BatchView {
-  char* bytes = nullptr;                 ///< writable: stage() fills arrival times in
-  std::span<const std::uint32_t> ends;   ///< end of each record, relative to bytes
+  char* bytes = nullptr;                ///< writable: stage() fills arrival times in
+  std::span<const std::uint32_t> ends;  ///< end of each record, relative to bytes
   std::size_t size() const noexcept { return ends.empty() ? 0 : ends.back(); }
 };
 /// What one stage() call takes: at most this many bytes, or a single record.
