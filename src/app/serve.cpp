@@ -31,9 +31,8 @@ void raise_descriptor_limit() {
 
 std::vector<std::string> listen(net::Server& server, std::string_view key, net::ListenerOptions options,
                                 http::Handler& handler) {
-  std::string address = options.address;
   auto bound = server.listen(std::move(options), handler);
-  if (!bound) throw StartError(std::string(key) + ": cannot listen on " + address + ": " + bound.error().detail);
+  if (!bound) throw StartError(std::string(key) + ": " + bound.error().detail);
   return *std::move(bound);
 }
 

@@ -168,8 +168,7 @@ def test_a_port_in_use_is_named(tmp_path):
         for config in ([], ["--config", str(DEFAULT_CONFIG)]):
             done = run("serve", *config, environment=environment)
             assert done.returncode == 1, done.stderr
-            assert f"listen.aws: cannot listen on 127.0.0.1:{port}" in done.stderr
-            assert "in use" in done.stderr.lower()
+            assert f"listen.aws: 127.0.0.1:{port} is already in use" in done.stderr
             assert "Sanitizer" not in done.stderr and "ready:" not in done.stdout
 
 
