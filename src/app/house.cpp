@@ -51,6 +51,7 @@ awaitable<void> House::open() {
   delivery::Options delivery_options{config_.delivery_create_delay, config_.delivery_delete_delay};
   delivery::Dependencies delivery_dependencies{clock_, *random_, cores_, budget_, *store_, *streams_, *objects_};
   delivery_ = delivery::make_delivery(delivery_dependencies, delivery_options);
+  if (auto started = co_await delivery_->start(); !started) throw StartError(started.error().detail);
 
   services::Environment environment{clock_,          *random_,           budget_,       *streams_,
                                     delivery_.get(), config_.account_id, config_.region};
@@ -62,10 +63,16 @@ awaitable<void> House::open() {
   gateway_options.region = config_.region;
   gateway_ = gateway::make_gateway(clock_, *random_, *services_, gateway_options);
 
-  admin::Dependencies admin_dependencies{
-      clock_, budget_, *streams_, *delivery_, *objects_, *gateway_, metrics_, config_.reset_enabled, [this] {
-        return declare_again();
-      }};
+  admin::Dependencies admin_dependencies{.clock = clock_,
+                                         .budget = budget_,
+                                         .streams = *streams_,
+                                         .delivery = *delivery_,
+                                         .objects = *objects_,
+                                         .gateway = *gateway_,
+                                         .metrics = metrics_,
+                                         .reset_enabled = config_.reset_enabled,
+                                         .declare_again = [this] { return declare_again(); },
+                                         .storage_mode = config_.storage_mode};
   admin_ = admin::make_admin(std::move(admin_dependencies));
 
   front::Options front_options;

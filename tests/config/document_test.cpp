@@ -37,6 +37,28 @@ TEST(Table, NoKeyIsCalledAsKubernetesCallsItsOwn) {
       EXPECT_EQ(key.path.find(word), std::string_view::npos) << key.path;
 }
 
+TEST(DefaultConfigFile, IsValidAndNamesEveryKey) {
+  std::filesystem::path path = kRoot / "config/millrace.yaml";
+  auto result = load(path, {});
+  ASSERT_TRUE(result) << result.error().detail;
+  std::string text = read(path);
+  for (const Key& key : keys()) {
+    std::string last(key.path.substr(key.path.rfind('.') + 1));
+    EXPECT_NE(text.find(last + ":"), std::string::npos) << key.path;
+  }
+  Config defaults = load(std::nullopt, {})->config;
+  EXPECT_EQ(result->config.listen_aws, defaults.listen_aws);
+  EXPECT_EQ(result->config.listen_gateway, defaults.listen_gateway);
+  EXPECT_EQ(result->config.data_dir, defaults.data_dir);
+  ASSERT_EQ(result->config.streams.size(), 1u);
+  EXPECT_EQ(result->config.streams[0].json, R"({"StreamName":"events","ShardCount":2})");
+  ASSERT_EQ(result->config.delivery_streams.size(), 1u);
+  EXPECT_EQ(result->config.delivery_streams[0].name, "events-to-s3");
+  ASSERT_EQ(result->config.apis.size(), 1u);
+  EXPECT_EQ(result->config.apis[0].name, "ingest");
+  EXPECT_EQ(result->config.apis[0].stages, std::vector<std::string>{"PROD"});
+}
+
 TEST(Nearest, FindsASlipAndNothingFar) {
   std::string_view words[] = {"storage", "streams", "shutdown", "log"};
   EXPECT_EQ(nearest("storge", words), "storage");
