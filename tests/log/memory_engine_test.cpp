@@ -354,16 +354,16 @@ TEST(MemoryLogStress, ReadersSeeEveryWritersRecordsInOrderWhileOthersWriteAndSwe
   auto log = *test::run(engine->create(LogId{1}, {}));
   constexpr std::uint64_t kEach = 6'000;
   std::atomic<bool> done{false}, horizon_beyond_tip{false};
+  boost::asio::io_context contexts[2];  // outlive whoever may still be waking a reader that has gone on
   std::vector<std::thread> threads;
   Checker checkers[] = {Checker{2}, Checker{2}};
   for (unsigned i = 0; i < 2; ++i) {
     threads.emplace_back([&, i] {
-      boost::asio::io_context io{1};
       while (checkers[i].next < 2 * kEach && checkers[i].wrong.empty()) {
         const ReadRequest request{.from = Position{checkers[i].next},
                                   .records_max = i ? std::size_t{10'000} : std::size_t{77},
                                   .wait_until = TimePoint::max()};
-        checkers[i].check(*test::run(io, log->read(request)));
+        checkers[i].check(*test::run(contexts[i], log->read(request)));
       }
     });
   }
@@ -397,8 +397,8 @@ TEST(MemoryLogStress, ConsumerThatTrimsBehindItselfLosesNothing) {
   auto log = *test::run(engine->create(LogId{1}, {}));
   constexpr std::uint64_t kEach = 6'000;
   Checker checker{2};
+  boost::asio::io_context io;
   std::thread consumer([&] {
-    boost::asio::io_context io{1};
     while (checker.next < 2 * kEach && checker.wrong.empty()) {
       const ReadRequest request{.from = Position{checker.next}, .wait_until = TimePoint::max()};
       checker.check(*test::run(io, log->read(request)));
@@ -420,8 +420,8 @@ TEST(MemoryLogStress, EveryPutWakesAWaitingReader) {
   auto there = *test::run(engine->create(LogId{1}, {})), back = *test::run(engine->create(LogId{2}, {}));
   constexpr std::uint64_t kTimes = 3'000;
   // Each answers the other's record: a lost wake-up stops both, and run() says that it hangs.
-  const auto answer = [&](Log& from, Log& to, bool first) {
-    boost::asio::io_context io{1};
+  boost::asio::io_context contexts[2];  // both outlive the other's last wake-up
+  const auto answer = [&](boost::asio::io_context& io, Log& from, Log& to, bool first) {
     Records records;
     const BatchView batch = records.make(1, "k", "ball");
     if (first) {
@@ -434,8 +434,8 @@ TEST(MemoryLogStress, EveryPutWakesAWaitingReader) {
       ASSERT_TRUE(to.stage(to.epoch(), batch).has_value());
     }
   };
-  std::thread other([&] { answer(*there, *back, false); });
-  answer(*back, *there, true);
+  std::thread other([&] { answer(contexts[0], *there, *back, false); });
+  answer(contexts[1], *back, *there, true);
   other.join();
 }
 
