@@ -43,13 +43,18 @@ class KinesisWorld {
         streams(test::run(io, streams::make_streams(clock, *random, *store, *engine, options))),
         environment{clock, *random, budget, *streams} {}
 
-  Answer call_text(std::string_view operation, std::string_view body) {
+  Answer call_text(std::string_view operation, std::string_view body) { return call_in(environment, operation, body); }
+  /// In other surroundings: with streams that behave oddly, say.
+  Answer call_in(services::Environment& surroundings, std::string_view operation, std::string_view body) {
+    services::Context context{surroundings, "00000000-0000-4000-8000-000000000000"};
+    services::Reply reply;
+    test::run(io, find(operation).run(context, body, reply));
+    return answer(reply);
+  }
+  static const services::Operation& find(std::string_view operation) {
     const services::Operation* found = services::find_service("kinesis")->find(operation);
     if (!found) throw std::runtime_error("no operation " + std::string(operation));
-    services::Context context{environment, "00000000-0000-4000-8000-000000000000"};
-    services::Reply reply;
-    test::run(io, found->run(context, body, reply));
-    return answer(reply);
+    return *found;
   }
   Answer call(std::string_view operation, const Json& body) { return call_text(operation, body.dump()); }
   /// A call that must succeed.
@@ -65,6 +70,19 @@ class KinesisWorld {
   }
   Json put(const std::string& name, const std::string& key, const std::string& data) {
     return ok("PutRecord", {{"StreamName", name}, {"PartitionKey", key}, {"Data", codec::base64::encode(data)}});
+  }
+
+  /// All records of a shard, page by page, as GetRecords gives them.
+  Json records(const std::string& name, const std::string& shard = "shardId-000000000000") {
+    Json all = Json::array();
+    std::string next = iterator(name, shard);
+    for (;;) {
+      Json page = ok("GetRecords", {{"ShardIterator", next}});
+      if (page["Records"].empty()) return all;
+      for (Json& record : page["Records"]) all.push_back(std::move(record));
+      if (!page.contains("NextShardIterator")) return all;
+      next = page["NextShardIterator"];
+    }
   }
 
   static Answer answer(services::Reply& reply) {

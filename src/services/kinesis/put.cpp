@@ -1,5 +1,6 @@
 #include "services/kinesis/put.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "millrace/codec/base64.hpp"
@@ -122,30 +123,31 @@ void keep_ticket(PutScratch& s, const log::Ticket& ticket) {
   if (!ticket.committed) s.open.push_back(ticket);
 }
 
-// A record whose shard's log has ended since it was routed: look the stream up again and route again.
-void put_again(const Environment& environment, const std::string& name, PutScratch& s, std::uint32_t i, char* bytes, std::uint32_t size) {
-  Placed& placed = s.placed[i];
+// A record whose shard's log has ended since it was routed: look the stream up again and route again. True: staged.
+bool put_again(const Environment& environment, const std::string& name, PutScratch& s, const PutScratch::Ended& record) {
+  Placed& placed = s.placed[record.entry];
   for (int attempt = 0; attempt < kRouteAttempts; ++attempt) {
     streams::StreamRef stream = environment.streams.find(name);
-    if (!stream) return;
-    const streams::Shard& shard = stream->route(s.hashes[i]);
-    const std::uint32_t ends[] = {size};
-    const log::Result<log::Staged> staged = shard.log->stage(shard.log->epoch(), log::BatchView{bytes, ends});
+    if (!stream) return false;
+    const streams::Shard& shard = stream->route(s.hashes[record.entry]);
+    const std::uint32_t ends[] = {record.size};
+    const log::Result<log::Staged> staged = shard.log->stage(shard.log->epoch(), log::BatchView{record.bytes, ends});
     if (!staged && staged.error().code == log::Errc::ended) continue;
     s.held.push_back(std::move(stream));
     placed.shard = &shard;
     placed.lane = static_cast<std::uint32_t>(s.lanes.size());
-    s.lanes.push_back({&shard, i, i, {}, std::nullopt});
+    s.lanes.push_back({&shard, record.entry, record.entry, {}, std::nullopt});
     if (!staged) {
       placed.error = staged.error().code;
-      return;
+      return false;
     }
     placed.error.reset();
     placed.position = staged->first;
     placed.arrival_ms = staged->arrival_ms;
     keep_ticket(s, staged->ticket);
-    return;
+    return true;
   }
+  return false;
 }
 
 }  // namespace
@@ -161,11 +163,12 @@ std::optional<PutFailure> put_all(const Environment& environment, streams::Strea
   s.placed.assign(s.entries.size(), Placed{});
   s.open.clear();
   s.held.clear();
+  s.ended.clear();
   if (!hash_all(s)) return PutFailure::bad_hash;
   route_all(*stream, s);
   if (!build_batches(s)) return PutFailure::bad_base64;
 
-  bool any_staged = false, any_ended = false;
+  bool any_staged = false;
   for (const PutScratch::Batch& batch : s.batches) {
     const streams::Shard& shard = *s.placed[batch.first_entry].shard;
     const std::span<const std::uint32_t> ends = std::span(s.ends).subspan(batch.first_end, batch.count);
@@ -183,19 +186,16 @@ std::optional<PutFailure> put_all(const Environment& environment, streams::Strea
     }
     const log::Errc error = staged.error().code;
     const bool ended = error == log::Errc::ended || error == log::Errc::not_found;
-    any_ended |= ended;
     std::uint32_t begin = 0;
-    for (std::uint32_t k = 0; k < batch.count; begin = ends[k++]) {
-      const std::uint32_t next = s.next_in_lane[i];
+    for (std::uint32_t k = 0; k < batch.count; begin = ends[k++], i = s.next_in_lane[i]) {
       s.placed[i].error = error;
-      if (ended) {
-        put_again(environment, stream->name, s, i, batch.bytes + begin, ends[k] - begin);
-        any_staged |= !s.placed[i].error;
-      }
-      i = next;
+      if (ended) s.ended.push_back({batch.bytes + begin, ends[k] - begin, i});
     }
   }
-  const bool gone = any_ended && !any_staged && !environment.streams.find(stream->name);
+  // In the request's order again, across the old lanes: two of them may have become one shard.
+  std::sort(s.ended.begin(), s.ended.end(), [](const auto& a, const auto& b) { return a.entry < b.entry; });
+  for (const PutScratch::Ended& record : s.ended) any_staged |= put_again(environment, stream->name, s, record);
+  const bool gone = !s.ended.empty() && !any_staged && !environment.streams.find(stream->name);
   s.held.push_back(std::move(stream));
   if (gone) return PutFailure::no_stream;
   return std::nullopt;

@@ -62,6 +62,11 @@ struct PutScratch {
     std::uint32_t first_end, count, first_entry;
   };
   std::vector<Batch> batches;
+  struct Ended {  // a record laid out for a log that has ended
+    char* bytes;
+    std::uint32_t size, entry;
+  };
+  std::vector<Ended> ended;
   std::vector<std::uint32_t> ends;
   std::vector<std::string_view> keys;
   std::vector<Uint128> hashes;
