@@ -1,7 +1,9 @@
 #include "millrace/gateway/gateway.hpp"
 
+#include <atomic>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "gateway/support.hpp"
 #include "millrace/codec/base64.hpp"
@@ -214,6 +216,14 @@ TEST_F(IngestApi, ATooLargeBodyIsRefusedBeforeItIsAskedFor) {
   EXPECT_EQ(response.header("x-amzn-ErrorType"), "RequestTooLargeException");
   EXPECT_FALSE(request.body().asked());
   EXPECT_EQ(send("POST", "/PROD/v1", "[1,2,3,45]").status, 200);
+}
+
+TEST_F(IngestApi, TheLargestBodyReachesTheService) {
+  deploy_ingest();
+  const std::string event = "\"" + std::string((10u << 20) - 2, 'x') + "\"";
+  EXPECT_EQ(send("POST", "/PROD/v1", event).status, 200);
+  EXPECT_EQ(stored(), event);
+  EXPECT_EQ(send("POST", "/PROD/v1", event + " ").status, 413);
 }
 
 TEST_F(IngestApi, FailuresToReadTheBodyAreAnswered) {
@@ -513,6 +523,38 @@ TEST_F(GatewayTest, OverlappingApisAreRefusedByName) {
   EXPECT_EQ(gateway_->apis().size(), 2u);
 }
 
+TEST_F(GatewayTest, RequestsSeeOneSetOfApisWhileOthersAreDeployed) {
+  struct Counting final : ServiceCaller {
+    std::atomic<int> calls{0};
+    awaitable<ServiceReply> call(const ServiceCall&) override {
+      ++calls;
+      co_return ServiceReply{200, "{}"};
+    }
+    bool has(std::string_view, std::string_view) const override { return true; }
+  } services;
+  const auto random = make_system_random();
+  gateway_ = make_gateway(clock_, *random, services, {});
+  deploy_ingest();
+  constexpr int kThreads = 3, kRequests = 100, kApis = 20;
+  std::atomic<int> answered{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t)
+    threads.emplace_back([&] {
+      for (int i = 0; i < kRequests; ++i) {
+        test::TestRequest request("POST", "/PROD/v1", R"({"a":"b"})");
+        test::RecordedResponse response;
+        test::run(gateway_->handle(request.request, response));
+        answered += response.status == 200;
+      }
+    });
+  for (int i = 0; i < kApis; ++i)
+    EXPECT_TRUE(deploy("api" + std::to_string(i), document("  /p" + std::to_string(i) + ":\n" + method("get"))));
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(answered, kThreads * kRequests);
+  EXPECT_EQ(services.calls, kThreads * kRequests);
+  EXPECT_EQ(gateway_->apis().size(), std::size_t{kApis + 1});
+}
+
 TEST_F(GatewayTest, NamesOfStagesAndIdsAreChecked) {
   const std::string text = document("  /v1:\n" + method("post"));
   EXPECT_FALSE(deploy("a", text, {}));
@@ -602,15 +644,15 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"NoUri", INTEGRATION "        type: aws\n", "6: " WHERE ": `uri` is missing"},
         Refusal{"OtherUri", INTEGRATION "        type: aws\n        uri: arn:aws:apigateway:us-east-1:kinesis:path/x\n",
                 "7: " WHERE ": uri `arn:aws:apigateway:us-east-1:kinesis:path/x` is not supported: "
-                            "arn:aws:apigateway:{region}:{service}:action/{Action} is"},
+                "arn:aws:apigateway:{region}:{service}:action/{Action} is"},
         Refusal{"UnknownAction",
                 INTEGRATION "        type: aws\n        uri: arn:aws:apigateway:us-east-1:kinesis:action/PutRekord\n",
                 "7: " WHERE ": uri `arn:aws:apigateway:us-east-1:kinesis:action/PutRekord`: there is no action "
-                            "`PutRekord` of the service `kinesis`"},
+                "`PutRekord` of the service `kinesis`"},
         Refusal{"OtherService",
                 INTEGRATION "        type: aws\n        uri: arn:aws:apigateway:us-east-1:sqs:action/SendMessage\n",
                 "7: " WHERE ": uri `arn:aws:apigateway:us-east-1:sqs:action/SendMessage`: there is no action "
-                            "`SendMessage` of the service `sqs`"},
+                "`SendMessage` of the service `sqs`"},
         Refusal{"Timeout", GOOD "        timeoutInMillis: 50\n", "8: " WHERE ": `timeoutInMillis` is not supported"},
         Refusal{"ContentHandling", GOOD "        contentHandling: CONVERT_TO_TEXT\n",
                 "8: " WHERE ": `contentHandling` is not supported"},
@@ -623,7 +665,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"RequestParameter",
                 GOOD "        requestParameters:\n          integration.request.querystring.a: method.request.path.a\n",
                 "9: " WHERE ": requestParameters `integration.request.querystring.a` is not supported; of request "
-                            "parameters only integration.request.header.Content-Type is"},
+                "parameters only integration.request.header.Content-Type is"},
         Refusal{"NoStatus", GOOD "        responses:\n          default:\n            responseTemplates: {}\n",
                 "10: " WHERE " responses `default`: `statusCode` is missing"},
         Refusal{"BadStatus", GOOD "        responses:\n          default: {statusCode: 99}\n",
@@ -634,7 +676,7 @@ INSTANTIATE_TEST_SUITE_P(
                 GOOD "        responses:\n          default:\n            statusCode: 200\n            "
                      "responseParameters:\n              method.response.header.A: integration.response.header.A\n",
                 "12: " WHERE " responses `default` responseParameters: `integration.response.header.A` is not "
-                             "supported: only a literal such as 'application/json', with its quotes, is"},
+                "supported: only a literal such as 'application/json', with its quotes, is"},
         Refusal{"Template",
                 GOOD "        requestTemplates:\n          application/json: |\n            {\n              \"a\": "
                      "\"$util.none(1)\"\n            }\n",

@@ -5,18 +5,16 @@
 #include "gateway/vtl/nodes.hpp"
 #include "gateway/vtl/parser.hpp"
 
-namespace millrace {
-
-void throw_exception_from_error(const gateway::vtl::TemplateError& error, const boost::source_location&) {
-  throw std::logic_error("value taken from an error: " + error.what);
-}
-
-namespace gateway::vtl {
+namespace millrace::gateway::vtl {
 namespace {
 
 constexpr std::size_t kArenaBytesMax = 256u << 20;
 
 }  // namespace
+
+void throw_exception_from_error(const TemplateError& error, const boost::source_location&) {
+  throw std::logic_error("value taken from an error: " + error.what);
+}
 
 Template::Template(std::unique_ptr<const Program> program) : program_(std::move(program)) {}
 Template::Template(Template&&) noexcept = default;
@@ -60,5 +58,4 @@ Outcome Template::evaluate(const RequestFacts& request, std::string_view body, O
   }
 }
 
-}  // namespace gateway::vtl
-}  // namespace millrace
+}  // namespace millrace::gateway::vtl

@@ -48,6 +48,7 @@ struct TemplateError {
   SourcePosition at;
   std::string what;
 };
+[[noreturn]] void throw_exception_from_error(const TemplateError& error, const boost::source_location&);
 
 struct Outcome {
   enum class Code {
@@ -65,8 +66,8 @@ class Program;
 class Template {
  public:
   static constexpr std::size_t kSourceBytesMax = 300u << 10;
-  static constexpr std::size_t kOutputBytesMax = 10u << 20;
-  static constexpr std::size_t kIterationsMax = 1000;  ///< of one #foreach
+  static constexpr std::size_t kOutputBytesMax = 16u << 20;  ///< the largest body in base64, and room around it
+  static constexpr std::size_t kIterationsMax = 1000;        ///< of one #foreach
 
   /// White space around the text is dropped. Whatever is not built is refused here, not when a request comes.
   static ResultOf<Template, TemplateError> compile(std::string source);
@@ -84,7 +85,3 @@ class Template {
 };
 
 }  // namespace millrace::gateway::vtl
-
-namespace millrace {
-[[noreturn]] void throw_exception_from_error(const gateway::vtl::TemplateError& error, const boost::source_location&);
-}

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 
 namespace millrace::gateway::vtl {
@@ -383,6 +384,57 @@ TEST(Template, NestingIsRefusedBeforeItHurts) {
   EXPECT_NE(evaluate("$x" + repeated(".a", 100000)).find("too long"), std::string::npos);
   EXPECT_NE(evaluate(repeated("#if(true)", 20000)).find("nested too deeply"), std::string::npos);
   EXPECT_EQ(evaluate("$input.path('$')", repeated("[", 100000)).substr(0, 8), "BAD_JSON");
+}
+
+// Templates and bodies with bytes changed at random: each compiles or says where not, and each evaluation ends.
+TEST(Template, MutilatedTemplatesAndBodiesEndInAnAnswer) {
+  const std::string source =
+      "#set($m = {'a': [1..3], \"b\": \"x $context.requestId\"})#foreach($e in "
+      "$input.path('$.records'))#if($foreach.hasNext && $e.n > "
+      "2)$util.base64Encode($e.data)#elseif($e['k'].size() == 0)${m.a[0]}#{else}\\$x$!m.put('c', -1 * 2)#end#end## "
+      "end\n"
+      "#set($context.responseOverride.status = 429)$input.json('$.records[0].data')$util.escapeJavaScript($m)";
+  const std::string body = R"({"records":[{"n":3,"data":"\u00e4","k":{}},{"n":1.5e3,"data":[null,true],"k":"ö"}]})";
+  static constexpr char kBytes[] = "$#{}()[]\"'\\.,!|&=<>*/%-+ \n0aelsifn\0\xff";
+  std::uint64_t state = 12345;
+  const auto next = [&](std::size_t bound) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<std::size_t>(state >> 33) % bound;
+  };
+  const auto mutilate = [&](std::string text) {
+    for (std::size_t i = next(4); i-- > 0;) {
+      const std::size_t at = next(text.size());
+      switch (next(3)) {
+        case 0:
+          text[at] = kBytes[next(sizeof kBytes - 1)];
+          break;
+        case 1:
+          text.erase(at, next(8));
+          break;
+        default:
+          text.insert(at, 1, kBytes[next(sizeof kBytes - 1)]);
+      }
+    }
+    return text;
+  };
+  int compiled = 0, done = 0;
+  for (int i = 0; i < 3000; ++i) {
+    const std::string text = mutilate(source);
+    auto result = Template::compile(text);
+    if (!result) {
+      EXPECT_FALSE(result.error().what.empty());
+      EXPECT_LE(result.error().at.line, static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n') + 1))
+          << text;
+      EXPECT_LE(result.error().at.column, text.size() + 1) << text;
+      continue;
+    }
+    ++compiled;
+    Overrides overrides;
+    Buffer out;
+    done += result->evaluate({}, mutilate(body), overrides, out).code == Outcome::Code::done;
+  }
+  EXPECT_GT(compiled, 500);
+  EXPECT_GT(done, 200);
 }
 
 TEST(Template, ScratchMemoryIsCleanAfterAFailure) {
