@@ -56,7 +56,8 @@ awaitable<void> House::open() {
   services::Environment environment{clock_,          *random_,           budget_,       *streams_,
                                     delivery_.get(), config_.account_id, config_.region};
   environment_ = std::make_unique<services::Environment>(std::move(environment));
-  services_ = front::make_service_caller(*environment_, metrics_, cores_);
+  operations_ = front::make_operations(*environment_, metrics_, cores_);
+  services_ = front::make_service_caller(*operations_);
 
   gateway::GatewayOptions gateway_options;
   gateway_options.account_id = config_.account_id;
@@ -80,7 +81,7 @@ awaitable<void> House::open() {
   front::AdminHandler pages = [this](std::string_view path, http::Request& request, http::ResponseWriter& writer) {
     return admin_->handle(path, request, writer);
   };
-  aws_handler_ = front::make_aws_handler(*environment_, *gateway_, std::move(pages), metrics_, cores_, front_options);
+  aws_handler_ = front::make_aws_handler(*operations_, *gateway_, std::move(pages), front_options);
   gateway_handler_ = front::make_gateway_handler(*gateway_, metrics_, cores_);
 
   auto deployed = config::deploy_apis(config_, *gateway_);

@@ -12,6 +12,7 @@
 #include "millrace/base/random.hpp"
 #include "millrace/config/config.hpp"
 #include "millrace/delivery/delivery.hpp"
+#include "millrace/front/front.hpp"
 #include "millrace/gateway/gateway.hpp"
 #include "millrace/gateway/service_caller.hpp"
 #include "millrace/log/engine.hpp"
@@ -68,6 +69,7 @@ class House {
   std::unique_ptr<objects::Tree> objects_;
   std::unique_ptr<delivery::Delivery> delivery_;
   std::unique_ptr<services::Environment> environment_;
+  front::OperationsPtr operations_;
   std::unique_ptr<gateway::ServiceCaller> services_;
   std::unique_ptr<gateway::Gateway> gateway_;
   std::unique_ptr<admin::Admin> admin_;

@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -24,13 +25,24 @@ struct Options {
 /// What answers under /_millrace/; set by admin. Path is what follows the prefix, beginning with '/'.
 using AdminHandler = std::function<awaitable<void>(std::string_view path, http::Request&, http::ResponseWriter&)>;
 
+/// The operations that are served, counted and guarded alike whether they are called over HTTP or in process. One
+/// object for the daemon; outlives what is made from it.
+class Operations;
+struct OperationsDeleter {
+  void operator()(Operations* operations) const noexcept;
+};
+using OperationsPtr = std::unique_ptr<Operations, OperationsDeleter>;
+/// @param services  what is served; outlives the operations
+OperationsPtr make_operations(services::Environment& environment, telemetry::Registry& metrics, Cores& cores,
+                              std::span<const services::Service> services = services::all_services());
+
 /// The in-process way to the operations: used by the gateway and by declarations from the config file.
-std::unique_ptr<gateway::ServiceCaller> make_service_caller(services::Environment& environment, telemetry::Registry& metrics, Cores& cores);
+std::unique_ptr<gateway::ServiceCaller> make_service_caller(Operations& operations);
 
 /// The handler of the aws listener. Routing order: /_millrace, /_aws/execute-api, /restapis/{api}/{stage}/_user_request_,
 /// Host, X-Amz-Target prefix, credential-scope service, form with Action and Version, else AWS's no-target answers.
-std::unique_ptr<http::Handler> make_aws_handler(services::Environment& environment, gateway::Gateway& gateway, AdminHandler admin,
-                                                telemetry::Registry& metrics, Cores& cores, Options options);
+std::unique_ptr<http::Handler> make_aws_handler(Operations& operations, gateway::Gateway& gateway, AdminHandler admin,
+                                                Options options);
 
 /// The handler of the gateway listener.
 std::unique_ptr<http::Handler> make_gateway_handler(gateway::Gateway& gateway, telemetry::Registry& metrics, Cores& cores);

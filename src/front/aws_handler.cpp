@@ -1,0 +1,390 @@
+#include <algorithm>
+#include <array>
+#include <mutex>
+#include <set>
+
+#include "front/authentication.hpp"
+#include "front/exchange.hpp"
+#include "front/operations.hpp"
+#include "front/replies.hpp"
+#include "millrace/base/guarded.hpp"
+#include "millrace/base/log.hpp"
+#include "millrace/codec/json_reader.hpp"
+
+namespace millrace::front {
+
+namespace {
+
+/// A reply up to this size goes out in one send.
+constexpr std::size_t kOneSendBytesMax = 256 * 1024;
+/// What rendering a larger reply takes at a time: a piece, and room for what the last record of one adds.
+constexpr std::size_t kPieceBytes = 512 * 1024;
+
+/// The header fields that routing, checks and CORS look at.
+struct Fields {
+  std::string_view host, target, content_type, origin, request_headers, request_method;
+  Credentials credentials;
+};
+
+Fields fields_of(const http::Headers& headers) noexcept {
+  Fields fields;
+  const auto first = [](std::string_view& out, const http::Header& field, std::string_view name) {
+    if (out.empty() && http::same_token(field.name, name)) out = field.value;
+  };
+  for (const http::Header& field : headers) {
+    switch (field.name.size()) {
+      case 4:
+        first(fields.host, field, "host");
+        if (http::same_token(field.name, "date") && !field.value.empty()) fields.credentials.dated = true;
+        break;
+      case 6:
+        first(fields.origin, field, "origin");
+        break;
+      case 10:
+        if (http::same_token(field.name, "x-amz-date") && !field.value.empty()) fields.credentials.dated = true;
+        break;
+      case 12:
+        first(fields.target, field, "x-amz-target");
+        first(fields.content_type, field, "content-type");
+        break;
+      case 13:
+        first(fields.credentials.authorization, field, "authorization");
+        break;
+      case 29:
+        first(fields.request_method, field, "access-control-request-method");
+        break;
+      case 30:
+        first(fields.request_headers, field, "access-control-request-headers");
+        break;
+      default:
+        break;
+    }
+  }
+  // Text after ';' and blanks around do not count.
+  fields.content_type = fields.content_type.substr(0, fields.content_type.find(';'));
+  const auto last = fields.content_type.find_last_not_of(" \t");
+  fields.content_type = fields.content_type.substr(0, last == std::string_view::npos ? 0 : last + 1);
+  return fields;
+}
+
+/// Cuts the first segment off: "/a/b" gives "a" and leaves "/b".
+std::string_view take_segment(std::string_view& path) noexcept {
+  path.remove_prefix(std::min<std::size_t>(1, path.size()));
+  const std::string_view segment = path.substr(0, path.find('/'));
+  path.remove_prefix(segment.size());
+  return segment;
+}
+
+bool take_prefix(std::string_view& path, std::string_view prefix) noexcept {
+  if (!path.starts_with(prefix) || (path.size() > prefix.size() && path[prefix.size()] != '/')) return false;
+  path.remove_prefix(prefix.size());
+  return true;
+}
+
+bool is_object(std::string_view body) {
+  codec::JsonReader reader(body);
+  return reader.peek() == codec::JsonType::object && !reader.skip_value().empty() && reader.at_end();
+}
+
+/// Where a request belongs.
+struct Route {
+  const services::Service* service = nullptr;
+  const Operations::Entry* operation = nullptr;    // the target names the service and one of its operations
+  std::optional<std::string_view> unserved;        // title of an AWS service that is known but not served
+  Protocol protocol = Protocol::json;              // of the unserved one
+  bool query_action = false;                       // a query protocol's call of nobody knows which service
+};
+
+class AwsHandler final : public http::Handler {
+ public:
+  AwsHandler(Operations& operations, gateway::Gateway& gateway, AdminHandler admin, Options options)
+      : operations_(operations), gateway_(gateway), admin_(std::move(admin)), options_(options) {
+    for (const services::Service& service : operations_.services()) {
+      served_names_ += served_names_.empty() ? "" : " and ";
+      served_names_ += service.name;
+    }
+  }
+
+  awaitable<void> handle(http::Request& request, http::ResponseWriter& writer) override {
+    const Fields fields = fields_of(request.headers);
+    std::string_view path = request.path;
+    if (path.starts_with("/_") || path.starts_with("/restapis/")) {
+      if (take_prefix(path, "/_millrace")) return admin_(path.empty() ? "/" : path, request, writer);
+      if (take_prefix(path, "/_aws/execute-api")) {
+        const std::string_view api = take_segment(path), stage = take_segment(path);
+        return gateway_.handle_api(api, stage, path.empty() ? "/" : path, request, writer);
+      }
+      if (take_prefix(path, "/restapis")) {
+        const std::string_view api = take_segment(path), stage = take_segment(path);
+        if (take_segment(path) == "_user_request_")
+          return gateway_.handle_api(api, stage, path.empty() ? "/" : path, request, writer);
+      }
+      path = request.path;
+    }
+    const auto label = fields.host.find('.');
+    if (label != std::string_view::npos && fields.host.substr(label + 1).starts_with("execute-api.")) {
+      const std::string_view stage = take_segment(path);
+      return gateway_.handle_api(fields.host.substr(0, label), stage, path.empty() ? "/" : path, request, writer);
+    }
+    return serve(fields, request, writer);
+  }
+
+  Rejection reject(int status) const noexcept override {
+    static constexpr http::Header kFields[] = {{"Content-Type", kJsonType}};
+    switch (status) {
+      case 431:
+        return {431, kFields, R"({"__type":"RequestHeaderSectionTooLarge","message":"The headers of the request are too large."})"};
+      case 500:
+        return {500, kFields, R"({"__type":"InternalFailure"})"};
+      case 501:
+        return {501, kFields, R"({"__type":"NotImplemented","message":"The transfer coding of the request is not known here."})"};
+      case 505:
+        return {505, kFields, R"({"__type":"HttpVersionNotSupported","message":"Only HTTP/1.0 and HTTP/1.1 are served here."})"};
+      default:
+        return {status, kFields, R"({"__type":"MalformedHttpRequestException","message":"The request is not valid HTTP."})"};
+    }
+  }
+
+ private:
+  awaitable<void> serve(Fields fields, http::Request& request, http::ResponseWriter& writer) {
+    Lease lease;
+    lease->new_ids(operations_.environment().random);
+    if (request.method == "OPTIONS" && !fields.origin.empty()) {
+      co_await preflight(fields, *lease, writer);
+      co_return;
+    }
+    const Route route = find_route(fields, request);
+    std::string_view body;
+    const bool post = request.method == "POST";
+    if ((post && !route.unserved) || route.query_action) {
+      const auto collected = co_await request.body->collect(options_.body_bytes_max);
+      if (!collected) {
+        co_await answer_unread(collected.error().code, route, fields, *lease, writer);
+        co_return;
+      }
+      body = *collected;
+    }
+    // Nothing but an object reaches an operation, and each says so itself: its text is looked at once.
+    if (post && route.operation && fields.content_type == kJsonType && !body.empty() && !refuse(fields, request)) {
+      co_await run(*route.operation, body, fields, *lease, writer);
+      co_return;
+    }
+    co_await refuse(route, body, fields, request, *lease, writer);
+  }
+
+  Route find_route(const Fields& fields, const http::Request& request) const {
+    Route route;
+    const auto label = fields.host.find('.');
+    if (label != std::string_view::npos) route.service = operations_.service_by_name(fields.host.substr(0, label));
+    const auto dot = fields.target.find('.');
+    const std::string_view prefix = fields.target.substr(0, dot);
+    // A host may be called kinesis.something and still be asked for Firehose: a target that is served decides.
+    if (const services::Service* service = operations_.service_by_target(prefix)) {
+      route.service = service;
+      if (dot != std::string_view::npos) {
+        const std::string_view name = fields.target.substr(dot + 1);
+        route.operation = operations_.find(*service, name.substr(0, name.find('.')));
+      }
+      return route;
+    }
+    if (route.service) return route;
+    if (const auto title = services::known_unserved_service(prefix); title && !fields.target.empty()) {
+      route.unserved = title;
+      return route;
+    }
+    const std::string_view scope = scope_service(fields.credentials.authorization, request.query);
+    route.service = operations_.service_by_name(scope);
+    if (route.service) return route;
+    if (const auto title = services::known_unserved_service(scope)) {
+      route.unserved = title;
+      route.protocol = protocol_of(scope);
+      return route;
+    }
+    route.query_action = fields.target.empty() && (fields.content_type == "application/x-www-form-urlencoded" ||
+                                                   has_parameter(request.query, "Action"));
+    return route;
+  }
+
+  /// The checks of a signature's form, with a known operation.
+  std::optional<services::ServiceError> refuse(const Fields& fields, const http::Request& request) const {
+    if (options_.auth == AuthMode::ignore) return std::nullopt;
+    return missing_authentication(fields.credentials, request.query);
+  }
+
+  awaitable<void> run(const Operations::Entry& entry, std::string_view body, const Fields& fields, Exchange& exchange,
+                      http::ResponseWriter& writer) {
+    services::Reply& reply = exchange.reply;
+    const int status = co_await operations_.run(entry, exchange.request_id(), body, reply);
+    if (!reply.pieces) {
+      co_await send(status, kJsonType, reply.body.view(), fields, exchange, writer);
+      co_return;
+    }
+    const std::uint64_t size = reply.pieces->size();
+    if (size <= kOneSendBytesMax) {
+      while (reply.pieces->next(exchange.pieces)) {
+      }
+      co_await send(status, kJsonType, exchange.pieces.view(), fields, exchange, writer);
+      co_return;
+    }
+    const Reservation reserved = Reservation::take(operations_.environment().budget, Account::replies, kPieceBytes);
+    if (!reserved) {
+      co_await send_error(no_memory(entry.service->name), fields, exchange, writer);
+      co_return;
+    }
+    ReplyFields reply_fields;
+    reply_fields.fill(kJsonType, fields, exchange);
+    const http::ResponseHead head{status, reply_fields.span()};
+    auto written = co_await writer.start(head, size);
+    while (written && reply.pieces->next(exchange.pieces)) {
+      const Slice piece{exchange.pieces.view(), {}};
+      written = co_await writer.write(piece);
+      exchange.pieces.clear();
+    }
+    if (written) (void)co_await writer.finish();
+  }
+
+  /// The rows of AWS's checks that refuse, in AWS's order; reached by no request that is well-formed, signed and known.
+  awaitable<void> refuse(const Route& route, std::string_view body, const Fields& fields, const http::Request& request,
+                         Exchange& exchange, http::ResponseWriter& writer) {
+    const bool action = route.query_action && ((has_parameter(body, "Action") && has_parameter(body, "Version")) ||
+                                               (has_parameter(request.query, "Action") && has_parameter(request.query, "Version")));
+    if (route.unserved || action) {
+      const std::string_view title = route.unserved.value_or("The query API of this AWS service");
+      std::string message(title);
+      message.append(" is not served here; ").append(served_names_).append(" are.");
+      log_unserved(title);
+      const UnservedReply reply = unserved_reply(action ? Protocol::query : route.protocol, message, exchange.request_id());
+      co_await send(reply.status, reply.content_type, reply.body, fields, exchange, writer);
+      co_return;
+    }
+    const bool json = fields.content_type == kJsonType, plain_json = fields.content_type == kPlainJsonType;
+    if (request.method != "POST") {
+      co_await send(403, {}, kAccessDeniedXml, fields, exchange, writer);
+    } else if (body.empty()) {
+      const std::string_view type = route.operation ? "SerializationException" : "UnknownOperationException";
+      if (json) {
+        co_await send_type(type, fields, exchange, writer);
+      } else {
+        const std::string cbor = cbor_error(type);
+        co_await send(400, kCborType, cbor, fields, exchange, writer);
+      }
+    } else if (!json && !plain_json) {
+      const int status = route.operation ? 404 : 403;
+      co_await send(status, {}, route.operation ? kUnknownOperationXml : kAccessDeniedXml, fields, exchange, writer);
+    } else if (!is_object(body)) {
+      if (json) {
+        co_await send_type("SerializationException", fields, exchange, writer);
+      } else {
+        const std::string text = coral_error("SerializationException");
+        co_await send(400, kPlainJsonType, text, fields, exchange, writer);
+      }
+    } else if (plain_json) {
+      const std::string text = coral_error("UnknownOperationException");
+      co_await send(404, kPlainJsonType, text, fields, exchange, writer);
+    } else if (!route.operation) {
+      co_await send_type("UnknownOperationException", fields, exchange, writer);
+    } else {
+      const std::optional<services::ServiceError> refused = refuse(fields, request);
+      co_await send_error(*refused, fields, exchange, writer);
+    }
+  }
+
+  /// The body did not come.
+  awaitable<void> answer_unread(http::Errc why, const Route& route, const Fields& fields, Exchange& exchange,
+                                http::ResponseWriter& writer) {
+    services::ServiceError error;
+    switch (why) {
+      case http::Errc::peer_gone:
+        co_return;
+      case http::Errc::too_large:
+        error = {"RequestEntityTooLargeException", 413,
+                 "The request is larger than the " + std::to_string(options_.body_bytes_max) + " bytes taken here."};
+        break;
+      case http::Errc::no_memory:
+        error = no_memory(route.service ? route.service->name : std::string_view{});
+        break;
+      case http::Errc::malformed:
+        error = {"SerializationException", 400, ""};
+        break;
+    }
+    co_await send_error(error, fields, exchange, writer);
+  }
+
+  static services::ServiceError no_memory(std::string_view service) {
+    if (service == "firehose") return {"ServiceUnavailableException", 503, "Slow down."};
+    return {"ProvisionedThroughputExceededException", 400, "Rate exceeded. The memory limit of this server is reached."};
+  }
+
+  /// The headers of one reply.
+  struct ReplyFields {
+    std::array<http::Header, 5> fields;
+    std::size_t count = 0;
+
+    void add(std::string_view name, std::string_view value) { fields[count++] = {name, value}; }
+    void fill(std::string_view content_type, const Fields& request, const Exchange& exchange) {
+      add("x-amzn-RequestId", exchange.request_id());
+      add("x-amz-id-2", exchange.id2());
+      if (!content_type.empty()) add("Content-Type", content_type);
+      if (!request.origin.empty()) {
+        add("Access-Control-Allow-Origin", "*");
+        add("Access-Control-Expose-Headers",
+            "x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,x-amzn-ErrorMessage,Date");
+      }
+    }
+    std::span<const http::Header> span() const noexcept { return std::span(fields).first(count); }
+  };
+
+  static awaitable<void> send(int status, std::string_view content_type, std::string_view body, const Fields& fields,
+                              const Exchange& exchange, http::ResponseWriter& writer) {
+    ReplyFields reply_fields;
+    reply_fields.fill(content_type, fields, exchange);
+    const http::ResponseHead head{status, reply_fields.span()};
+    const Slice slice{body, {}};
+    (void)co_await writer.send(head, std::span(&slice, 1));  // a peer that is gone needs nothing more
+  }
+
+  static awaitable<void> send_error(const services::ServiceError& error, const Fields& fields, Exchange& exchange,
+                                    http::ResponseWriter& writer) {
+    exchange.reply.clear();
+    services::write_error_body(error, exchange.reply.body);
+    return send(error.status, kJsonType, exchange.reply.body.view(), fields, exchange, writer);
+  }
+
+  static awaitable<void> send_type(std::string_view type, const Fields& fields, Exchange& exchange, http::ResponseWriter& writer) {
+    const services::ServiceError error{std::string(type), 400, ""};
+    return send_error(error, fields, exchange, writer);
+  }
+
+  static awaitable<void> preflight(const Fields& fields, const Exchange& exchange, http::ResponseWriter& writer) {
+    std::array<http::Header, 5> headers;
+    std::size_t count = 0;
+    headers[count++] = {"x-amzn-RequestId", exchange.request_id()};
+    headers[count++] = {"Access-Control-Allow-Origin", "*"};
+    if (!fields.request_headers.empty()) headers[count++] = {"Access-Control-Allow-Headers", fields.request_headers};
+    if (!fields.request_method.empty()) headers[count++] = {"Access-Control-Allow-Methods", fields.request_method};
+    headers[count++] = {"Access-Control-Max-Age", "172800"};
+    const http::ResponseHead head{200, std::span(headers).first(count)};
+    (void)co_await writer.send(head, {});
+  }
+
+  void log_unserved(std::string_view title) {
+    const bool first = logged_.with([&](std::set<std::string_view>& logged) { return logged.insert(title).second; });
+    if (first) logging::warn("asked for an AWS service that is not served", {{"service", title}});
+  }
+
+  Operations& operations_;
+  gateway::Gateway& gateway_;
+  const AdminHandler admin_;
+  const Options options_;
+  std::string served_names_;
+  Guarded<std::set<std::string_view>> logged_;  // titles, which are static
+};
+
+}  // namespace
+
+std::unique_ptr<http::Handler> make_aws_handler(Operations& operations, gateway::Gateway& gateway, AdminHandler admin,
+                                                Options options) {
+  return std::make_unique<AwsHandler>(operations, gateway, std::move(admin), options);
+}
+
+}  // namespace millrace::front

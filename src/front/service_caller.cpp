@@ -1,0 +1,48 @@
+#include "front/exchange.hpp"
+#include "front/operations.hpp"
+
+namespace millrace::front {
+
+namespace {
+
+class InProcessCaller final : public gateway::ServiceCaller {
+ public:
+  explicit InProcessCaller(Operations& operations) noexcept : operations_(operations) {}
+
+  awaitable<gateway::ServiceReply> call(const gateway::ServiceCall& call) override {
+    Lease lease;
+    services::Reply& reply = lease->reply;
+    gateway::ServiceReply answer;
+    const Operations::Entry* entry = find(call.service, call.action);
+    if (!entry || call.body.empty()) {
+      const services::ServiceError error{entry ? "SerializationException" : "UnknownOperationException", 400, ""};
+      services::write_error_body(error, reply.body);
+      answer.status = error.status;
+    } else {
+      answer.status = co_await operations_.run(*entry, call.request_id, call.body, reply);
+    }
+    if (reply.pieces)
+      while (reply.pieces->next(reply.body)) {
+      }
+    answer.body.assign(reply.body.view());
+    co_return answer;
+  }
+
+  bool has(std::string_view service, std::string_view action) const override { return find(service, action) != nullptr; }
+
+ private:
+  const Operations::Entry* find(std::string_view name, std::string_view action) const noexcept {
+    const services::Service* service = operations_.service_by_name(name);
+    return service ? operations_.find(*service, action) : nullptr;
+  }
+
+  Operations& operations_;
+};
+
+}  // namespace
+
+std::unique_ptr<gateway::ServiceCaller> make_service_caller(Operations& operations) {
+  return std::make_unique<InProcessCaller>(operations);
+}
+
+}  // namespace millrace::front
