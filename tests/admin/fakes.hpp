@@ -91,6 +91,7 @@ class FakeDelivery final : public delivery::Delivery {
   std::vector<delivery::FlushFailure> flush_failures;
   std::chrono::steady_clock::time_point flush_deadline{};
 
+  awaitable<delivery::Result<>> start() override { std::abort(); }
   std::shared_ptr<const delivery::DeliveryStreamInfo> find(std::string_view) const override { std::abort(); }
   std::vector<std::shared_ptr<const delivery::DeliveryStreamInfo>> list(std::string_view after, std::size_t limit) const override {
     std::vector<std::shared_ptr<const delivery::DeliveryStreamInfo>> page;
