@@ -21,7 +21,8 @@ class BatchPlanner {
     log::Position from;
   };
 
-  BatchPlanner(std::uint64_t bytes_max, std::size_t delimiter_bytes) : bytes_max_(bytes_max), delimiter_bytes_(delimiter_bytes) {}
+  BatchPlanner(std::uint64_t bytes_max, std::size_t delimiter_bytes)
+      : bytes_max_(bytes_max), delimiter_bytes_(delimiter_bytes) {}
 
   /// Records [from, to) of a shard may be taken. Returns its slot: 0, 1, ... in order of the calls.
   std::size_t add_shard(std::uint32_t shard, log::Position from, log::Position to);
@@ -47,9 +48,9 @@ class BatchPlanner {
     log::Position position, to;
     std::optional<log::Position> first_readable, range_from;
     log::ReadBatch batch;
-    std::size_t run = 0;        // of batch.runs
-    std::uint32_t in_run = 0;   // records of that run already taken
-    const char* at = nullptr;   // the record after them
+    std::size_t run = 0;       // of batch.runs
+    std::uint32_t in_run = 0;  // records of that run already taken
+    const char* at = nullptr;  // the record after them
     Count taken;
   };
   struct Head {

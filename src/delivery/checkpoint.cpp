@@ -62,6 +62,7 @@ std::string write_stored(const Stored& stored) {
              {"role", stored.spec.source_role_arn}}},
            {"s3",
             {{"role", s3.role_arn},
+             {"bucket_arn", s3.bucket_arn},
              {"bucket", s3.bucket},
              {"prefix", s3.prefix},
              {"error_output_prefix", s3.error_output_prefix},
@@ -69,7 +70,9 @@ std::string write_stored(const Stored& stored) {
              {"interval_s", s3.interval.count()},
              {"append_delimiter", s3.append_delimiter},
              {"delimiter", s3.delimiter},
-             {"processing", s3.processing_json}}},
+             {"processing", s3.processing_json},
+             {"logging", s3.logging_json},
+             {"time_zone", s3.custom_time_zone}}},
            {"incarnation", stored.incarnation},
            {"version", stored.version},
            {"created_ms", milliseconds(stored.created)},
@@ -77,7 +80,8 @@ std::string write_stored(const Stored& stored) {
            {"shards", std::move(shards)}};
   if (stored.planned) {
     Json ranges = Json::array();
-    for (const ShardRange& range : stored.planned->ranges) ranges.push_back({range.shard, range.from.get(), range.to.get()});
+    for (const ShardRange& range : stored.planned->ranges)
+      ranges.push_back({range.shard, range.from.get(), range.to.get()});
     out["planned"] = {{"instant_ms", milliseconds(stored.planned->instant)},
                       {"version", stored.planned->version},
                       {"ranges", std::move(ranges)}};
@@ -98,6 +102,7 @@ std::optional<Stored> read_stored(const std::string& text) try {
   S3Destination& s3 = stored.spec.s3;
   const Json& destination = in.at("s3");
   s3.role_arn = destination.at("role");
+  s3.bucket_arn = destination.at("bucket_arn");
   s3.bucket = destination.at("bucket");
   s3.prefix = destination.at("prefix");
   s3.error_output_prefix = destination.at("error_output_prefix");
@@ -106,6 +111,8 @@ std::optional<Stored> read_stored(const std::string& text) try {
   s3.append_delimiter = destination.at("append_delimiter");
   s3.delimiter = destination.at("delimiter");
   s3.processing_json = destination.at("processing");
+  s3.logging_json = destination.at("logging");
+  s3.custom_time_zone = destination.at("time_zone");
   stored.incarnation = in.at("incarnation");
   stored.version = in.at("version");
   stored.created = time_point(in.at("created_ms"));
@@ -130,7 +137,8 @@ std::optional<Stored> read_stored(const std::string& text) try {
 std::string object_uuid(std::uint64_t incarnation, const Plan& plan) {
   std::string name = std::to_string(incarnation) + '/' + std::to_string(plan.version);
   for (const ShardRange& range : plan.ranges)
-    name += '/' + std::to_string(range.shard) + ':' + std::to_string(range.from.get()) + '-' + std::to_string(range.to.get());
+    name += '/' + std::to_string(range.shard) + ':' + std::to_string(range.from.get()) + '-' +
+            std::to_string(range.to.get());
   return name_uuid(name);
 }
 

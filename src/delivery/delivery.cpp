@@ -17,9 +17,12 @@ namespace millrace::delivery {
 
 std::string_view status_name(Status status) noexcept {
   switch (status) {
-    case Status::creating: return "CREATING";
-    case Status::active: return "ACTIVE";
-    case Status::deleting: return "DELETING";
+    case Status::creating:
+      return "CREATING";
+    case Status::active:
+      return "ACTIVE";
+    case Status::deleting:
+      return "DELETING";
   }
   return "";
 }
@@ -50,10 +53,12 @@ class Implementation final : public Delivery {
     return pump ? std::make_shared<const DeliveryStreamInfo>(pump->info()) : nullptr;
   }
 
-  std::vector<std::shared_ptr<const DeliveryStreamInfo>> list(std::string_view after, std::size_t limit) const override {
+  std::vector<std::shared_ptr<const DeliveryStreamInfo>> list(std::string_view after,
+                                                              std::size_t limit) const override {
     std::vector<std::shared_ptr<Pump>> pumps;
     all_.with([&](const All& all) {
-      for (auto at = all.pumps.upper_bound(after); at != all.pumps.end() && pumps.size() < limit; ++at) pumps.push_back(at->second);
+      for (auto at = all.pumps.upper_bound(after); at != all.pumps.end() && pumps.size() < limit; ++at)
+        pumps.push_back(at->second);
     });
     std::vector<std::shared_ptr<const DeliveryStreamInfo>> infos;
     infos.reserve(pumps.size());
@@ -63,7 +68,8 @@ class Implementation final : public Delivery {
 
   awaitable<Result<>> create(DeliveryStreamSpec spec) override {
     const std::string name = spec.name;
-    const bool taken = all_.with([&](All& all) { return all.pumps.contains(name) || !all.being_created.insert(name).second; });
+    const bool taken =
+        all_.with([&](All& all) { return all.pumps.contains(name) || !all.being_created.insert(name).second; });
     if (taken) co_return Error{Errc::exists, name};
     auto created = co_await create_reserved(std::move(spec));
     all_.with([&](All& all) { all.being_created.erase(name); });
@@ -170,7 +176,8 @@ class Implementation final : public Delivery {
   void add(Stored stored, state::Revision revision) {
     const std::string name = stored.spec.name;
     const std::size_t core = std::hash<std::string>{}(name) % dependencies_.cores.size();
-    auto pump = std::make_shared<Pump>(dependencies_, slots_, dependencies_.cores.executor(core), std::move(stored), revision);
+    auto pump =
+        std::make_shared<Pump>(dependencies_, slots_, dependencies_.cores.executor(core), std::move(stored), revision);
     pump->start();
     all_.with([&](All& all) { all.pumps[name] = std::move(pump); });
   }
@@ -199,9 +206,11 @@ class Implementation final : public Delivery {
     stored.source_incarnation = source->incarnation;
     stored.created = dependencies_.clock.now();
     stored.active_at = stored.created + options_.create_delay;
-    for (const auto& shard : source->shards) stored.shards.emplace(shard->index, ShardProgress(shard->log->progress().tip));
+    for (const auto& shard : source->shards)
+      stored.shards.emplace(shard->index, ShardProgress(shard->log->progress().tip));
     std::string text = write_stored(stored);
-    auto put = co_await dependencies_.store.put(std::string(kKeyPrefix) + stored.spec.name, std::move(text), state::Revision{0});
+    auto put = co_await dependencies_.store.put(std::string(kKeyPrefix) + stored.spec.name, std::move(text),
+                                                state::Revision{0});
     if (!put && put.error().code == state::Errc::conflict) co_return Error{Errc::exists, stored.spec.name};
     if (!put) co_return Error{Errc::failed, put.error().detail};
     add(std::move(stored), *put);

@@ -19,8 +19,8 @@ constexpr std::size_t kPageBytesMin = 64u << 10;
 constexpr std::size_t kPageRecordsMax = 10'000;
 /// Records of one gather write: two slices each, within WriterSlots::kWriterBytes with the views made of them.
 constexpr std::size_t kGatherRecordsMax = 1024;
-/// A shard's share of what is missing is not cut finer than this, nor than kShareStep for each shard there is: few shards
-/// reach the size to the record, many do not wake the pump for crumbs.
+/// A shard's share of what is missing is not cut finer than this, nor than kShareStep for each shard there is: few
+/// shards reach the size to the record, many do not wake the pump for crumbs.
 constexpr std::uint64_t kShareStep = 16, kShareMin = 4096;
 /// The least a stored record takes beside its data: head and a key of one byte.
 constexpr std::uint64_t kRecordOverheadMin = sizeof(log::RecordHead) + 1;
@@ -219,9 +219,11 @@ void Pump::look_up_shards() {
     source.log = shard->log;
     source.watch = std::make_shared<ShardWatch>(shard->log, wake_);
     // Positions are dense but for epochs: near enough for a count until the first look.
-    const std::uint64_t ahead = progress.tip > cursor->second.next() ? progress.tip.get() - cursor->second.next().get() : 0;
+    const std::uint64_t ahead =
+        progress.tip > cursor->second.next() ? progress.tip.get() - cursor->second.next().get() : 0;
     source.records_at = progress.records_total - std::min(progress.records_total, ahead);
-    source.data_bytes_at = progress.data_bytes_total - (ahead ? std::min(progress.data_bytes_total, progress.stored_bytes) : 0);
+    source.data_bytes_at =
+        progress.data_bytes_total - (ahead ? std::min(progress.data_bytes_total, progress.stored_bytes) : 0);
     tasks_.spawn(executor_, "delivery watch " + spec_.name, ShardWatch::run(source.watch, dependencies_.clock));
     sources_.emplace(shard->index, std::move(source));
   }
@@ -232,7 +234,8 @@ Pump::Snapshot Pump::look_at_shards() {
   for (auto& [index, source] : sources_) {
     if (source.over) continue;
     const log::Progress progress = source.log->progress();
-    const bool none_left = progress.tip <= next(index) || (source.counted && progress.records_total == source.records_at);
+    const bool none_left =
+        progress.tip <= next(index) || (source.counted && progress.records_total == source.records_at);
     if (none_left) {
       stored_.shards[index].skip_to(progress.tip);  // a new epoch begins beyond the last record
       source.records_at = progress.records_total;
@@ -276,8 +279,9 @@ void Pump::give_up(std::uint32_t shard) {
 
 void Pump::warn_of_loss(std::uint32_t shard, std::uint64_t records) const {
   if (records == 0) return;
-  logging::warn("records left the source stream before they were delivered",
-                {{"delivery_stream", spec_.name}, {"stream", spec_.source_stream}, {"shard", shard}, {"records", records}});
+  logging::warn(
+      "records left the source stream before they were delivered",
+      {{"delivery_stream", spec_.name}, {"stream", spec_.source_stream}, {"shard", shard}, {"records", records}});
 }
 
 awaitable<std::optional<TimePoint>> Pump::find_oldest(const Snapshot& snapshot) {
@@ -333,10 +337,11 @@ void Pump::wait_for_share(const Snapshot& snapshot, std::uint64_t missing_bytes)
   const auto open = static_cast<std::uint64_t>(
       std::count_if(snapshot.begin(), snapshot.end(), [](const auto& shard) { return !shard.second.ended; }));
   if (open == 0) return;
-  // Whatever reaches the size, one shard at least brings its share. A long delimiter makes an object grow faster than the
-  // log does.
+  // Whatever reaches the size, one shard at least brings its share. A long delimiter makes an object grow faster than
+  // the log does.
   std::uint64_t share = std::max(missing_bytes / open, std::min(kShareStep * open, kShareMin));
-  if (delimiter_.size() > kRecordOverheadMin) share = std::max<std::uint64_t>(share * kRecordOverheadMin / delimiter_.size(), 1);
+  if (delimiter_.size() > kRecordOverheadMin)
+    share = std::max<std::uint64_t>(share * kRecordOverheadMin / delimiter_.size(), 1);
   for (const auto& [index, progress] : snapshot) {
     if (progress.ended) continue;
     ShardWatch& watch = *sources_.at(index).watch;
@@ -381,7 +386,8 @@ awaitable<std::optional<Plan>> Pump::make_plan(const Snapshot& snapshot, bool pa
     Source& source = sources_.at(shards[slot]);
     if (auto first = planner.first_readable(slot)) skip_to(shards[slot], std::min(*first, progress.tip));
     if (!planner.exhausted(slot) || source.over) continue;
-    if (source.counted) warn_of_loss(shards[slot], progress.records_total - source.records_at - planner.taken(slot).records);
+    if (source.counted)
+      warn_of_loss(shards[slot], progress.records_total - source.records_at - planner.taken(slot).records);
     source.counted = true;
     source.records_at = progress.records_total - planner.taken(slot).records;
     source.data_bytes_at = progress.data_bytes_total - planner.taken(slot).data_bytes;
@@ -451,7 +457,8 @@ awaitable<std::optional<std::string>> Pump::write(const Plan& plan, Written& wri
   co_return std::nullopt;
 }
 
-awaitable<std::optional<std::string>> Pump::write_range(const ShardRange& range, objects::Upload& upload, Written& written) {
+awaitable<std::optional<std::string>> Pump::write_range(const ShardRange& range, objects::Upload& upload,
+                                                        Written& written) {
   const auto found = sources_.find(range.shard);
   BatchPlanner::Count& count = written.by_shard[range.shard];
   Position at = range.from;
@@ -518,9 +525,12 @@ void Pump::failed(const std::string& why) {
 awaitable<bool> Pump::back_off() {
   const unsigned doublings = std::min(failures_in_a_row_ > 0 ? failures_in_a_row_ - 1 : 0, 6u);
   const std::chrono::milliseconds longest = std::min(kBackOffFirst * (1 << doublings), kBackOffMax);
-  const auto jitter = static_cast<std::int64_t>(dependencies_.random.next() % static_cast<std::uint64_t>(longest.count() / 2));
+  const auto jitter =
+      static_cast<std::int64_t>(dependencies_.random.next() % static_cast<std::uint64_t>(longest.count() / 2));
   const TimePoint until = dependencies_.clock.now() + longest / 2 + std::chrono::milliseconds{jitter};
-  const auto asked = [&] { return published_.with([](const Published& published) { return published.flushes_asked; }); };
+  const auto asked = [&] {
+    return published_.with([](const Published& published) { return published.flushes_asked; });
+  };
   const std::uint64_t asked_before = asked();
   while (!stopping()) {
     if (co_await wake_.wait(dependencies_.clock, until, tasks_.stop_token()) == WakeUp::Why::deadline) break;
@@ -532,7 +542,8 @@ awaitable<bool> Pump::back_off() {
 void Pump::publish(std::optional<TimePoint> oldest) {
   std::map<std::uint32_t, PublishedShard> shards;
   for (const auto& [index, source] : sources_)
-    shards.emplace(index, PublishedShard{source.log, next(index), source.records_at, source.data_bytes_at, source.over});
+    shards.emplace(index,
+                   PublishedShard{source.log, next(index), source.records_at, source.data_bytes_at, source.over});
   published_.with([&](Published& published) {
     published.shards.swap(shards);
     published.oldest = oldest;

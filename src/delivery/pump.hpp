@@ -15,8 +15,8 @@
 
 namespace millrace::delivery {
 
-/// Moves the records of one delivery stream from its source to its bucket. One coroutine on one core decides and writes;
-/// the other members are for any thread. Its owner joins stop() before it lets go.
+/// Moves the records of one delivery stream from its source to its bucket. One coroutine on one core decides and
+/// writes; the other members are for any thread. Its owner joins stop() before it lets go.
 class Pump {
  public:
   /// @param revision  of `stored` as it lies in the state store
@@ -53,7 +53,7 @@ class Pump {
     bool counted = false;  // the totals are known: all beyond them that is not read is lost
     bool exact = false;    // all beyond them can be read; a look at all that is left makes it so
     bool ended = false;
-    bool over = false;  // wholly delivered and ended, or gone
+    bool over = false;                      // wholly delivered and ended, or gone
     std::optional<std::int64_t> oldest_ms;  // arrival of the record at the cursor, when known
   };
   struct PublishedShard {

@@ -9,8 +9,9 @@
 
 namespace millrace::delivery {
 
-/// How many objects are being written at once, and so the memory that writing takes. That memory is reserved once, when the
-/// budget is still empty: delivery goes on when stored records have used it up. First come, first served; thread-safe.
+/// How many objects are being written at once, and so the memory that writing takes. That memory is reserved once, when
+/// the budget is still empty: delivery goes on when stored records have used it up. First come, first served;
+/// thread-safe.
 class WriterSlots : public std::enable_shared_from_this<WriterSlots> {
  public:
   static constexpr std::size_t kWriters = 8;

@@ -3,8 +3,8 @@
 namespace millrace::objects {
 namespace {
 
-constexpr std::size_t kNameBytesMax = 255;                   // NAME_MAX of every Linux file system that matters
-constexpr std::size_t kPieceBytesMax = kNameBytesMax - 2;    // behind "%+" or "%="
+constexpr std::size_t kNameBytesMax = 255;                 // NAME_MAX of every Linux file system that matters
+constexpr std::size_t kPieceBytesMax = kNameBytesMax - 2;  // behind "%+" or "%="
 
 void append_escaped(std::string& out, char byte) {
   constexpr char kHex[] = "0123456789ABCDEF";
@@ -53,8 +53,8 @@ void append_segment(std::string& path, std::string_view segment) {
     path += '%';
     return;
   }
-  const bool plain = segment != "." && segment != ".." && segment.front() != '%' &&
-                     segment.find('\0') == std::string_view::npos;
+  const bool plain =
+      segment != "." && segment != ".." && segment.front() != '%' && segment.find('\0') == std::string_view::npos;
   if (plain && segment.size() <= kNameBytesMax) {
     path += segment;
     return;

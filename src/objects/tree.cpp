@@ -26,10 +26,13 @@ bool valid_utf8(std::string_view text) noexcept {
   while (at < end) {
     const unsigned lead = *at++;
     if (lead < 0x80) continue;
-    const int more = lead >= 0xC2 && lead <= 0xDF ? 1 : lead >= 0xE0 && lead <= 0xEF ? 2 : lead >= 0xF0 && lead <= 0xF4 ? 3 : 0;
+    const int more = lead >= 0xC2 && lead <= 0xDF   ? 1
+                     : lead >= 0xE0 && lead <= 0xEF ? 2
+                     : lead >= 0xF0 && lead <= 0xF4 ? 3
+                                                    : 0;
     if (more == 0 || end - at < more) return false;
-    const unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;    // no overlong forms
-    const unsigned high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;   // no surrogates, nothing past U+10FFFF
+    const unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;   // no overlong forms
+    const unsigned high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;  // no surrogates, nothing past U+10FFFF
     if (at[0] < low || at[0] > high) return false;
     for (int i = 1; i < more; ++i)
       if ((at[i] & 0xC0) != 0x80) return false;
@@ -215,9 +218,11 @@ class FileTree final : public Tree {
     co_return Result<>{};
   }
 
-  awaitable<Result<std::unique_ptr<Upload>>> begin_upload(std::string bucket, std::string key, bool create_bucket) override {
+  awaitable<Result<std::unique_ptr<Upload>>> begin_upload(std::string bucket, std::string key,
+                                                          bool create_bucket) override {
     if (!valid_bucket_name(bucket)) co_return Error{Errc::invalid_bucket_name, bucket};
-    if (key.empty() || key.size() > kKeyBytesMax || !valid_utf8(key)) co_return Error{Errc::invalid_key, "not a key S3 takes"};
+    if (key.empty() || key.size() > kKeyBytesMax || !valid_utf8(key))
+      co_return Error{Errc::invalid_key, "not a key S3 takes"};
     std::optional<Error> refused;
     std::unique_ptr<Upload> upload;
     auto work = [&] {

@@ -45,7 +45,9 @@ std::optional<Plan> plan(BatchPlanner& planner, const std::vector<FakeShard>& sh
 }
 std::int64_t ms(const Plan& plan) { return plan.instant.time_since_epoch().count(); }
 using Ranges = std::vector<ShardRange>;
-ShardRange range(std::uint32_t shard, std::uint64_t from, std::uint64_t to) { return {shard, Position{from}, Position{to}}; }
+ShardRange range(std::uint32_t shard, std::uint64_t from, std::uint64_t to) {
+  return {shard, Position{from}, Position{to}};
+}
 
 TEST(BatchPlanner, TakesAllThatIsThereWhenItFits) {
   BatchPlanner planner(1000, 1);
@@ -73,7 +75,8 @@ TEST(BatchPlanner, EndsWithTheRecordThatReachesTheSize) {
 
 TEST(BatchPlanner, TakesTheOldestRecordsOfAllShards) {
   BatchPlanner planner(6, 0);
-  const auto made = plan(planner, {{{{10, 1}, {20, 1}, {30, 1}, {40, 1}}}, {{{15, 1}, {16, 1}, {35, 1}, {36, 1}}}, {{{50, 1}}}});
+  const auto made =
+      plan(planner, {{{{10, 1}, {20, 1}, {30, 1}, {40, 1}}}, {{{15, 1}, {16, 1}, {35, 1}, {36, 1}}}, {{{50, 1}}}});
   EXPECT_EQ(made->ranges, (Ranges{range(0, 100, 103), range(1, 100, 103)}));
   EXPECT_EQ(ms(*made), 10);
 }
@@ -127,7 +130,8 @@ TEST(BatchPlanner, CutsAnyBacklogIntoBatchesThatHoldEveryRecordOnce) {
     std::int64_t newest_before = -1;
     for (;;) {
       BatchPlanner planner(random() % 60 + 1, 1);
-      for (std::uint32_t i = 0; i < shards.size(); ++i) planner.add_shard(i, Position{next[i]}, Position{shards[i].end()});
+      for (std::uint32_t i = 0; i < shards.size(); ++i)
+        planner.add_shard(i, Position{next[i]}, Position{shards[i].end()});
       while (auto wanted = planner.advance()) planner.page(wanted->slot, shards[wanted->slot].read(wanted->from));
       const auto made = planner.plan(1);
       if (!made) break;

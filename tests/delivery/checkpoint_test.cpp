@@ -68,7 +68,8 @@ Stored example() {
 
 TEST(Stored, ComesBackAsItWas) {
   Stored stored = example();
-  stored.planned = Plan{stored.created, 2, {{0, Position{5}, Position{9}}, {7, Position{1}, Position{std::uint64_t{1} << 33}}}};
+  stored.planned =
+      Plan{stored.created, 2, {{0, Position{5}, Position{9}}, {7, Position{1}, Position{std::uint64_t{1} << 33}}}};
   const std::string text = write_stored(stored);
   const auto back = read_stored(text);
   ASSERT_TRUE(back);
@@ -111,7 +112,8 @@ TEST(ObjectUuid, IsTheSameForTheSameRecordsOnly) {
   EXPECT_NE(object_uuid(1, plan), object_uuid(1, longer));
   EXPECT_NE(object_uuid(1, plan), object_uuid(1, newer));
   EXPECT_NE(object_uuid(1, plan), object_uuid(1, other_shard));
-  EXPECT_NE(object_uuid(1, plan), object_uuid(2, plan)) << "a re-created delivery stream writes no earlier object again";
+  EXPECT_NE(object_uuid(1, plan), object_uuid(2, plan))
+      << "a re-created delivery stream writes no earlier object again";
 }
 
 }  // namespace

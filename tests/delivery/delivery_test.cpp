@@ -5,7 +5,9 @@
 namespace millrace::delivery {
 namespace {
 
-std::string only_name(const Objects& objects) { return objects.size() == 1 ? objects.begin()->first : "not one object"; }
+std::string only_name(const Objects& objects) {
+  return objects.size() == 1 ? objects.begin()->first : "not one object";
+}
 std::string only(const Objects& objects) { return objects.size() == 1 ? objects.begin()->second : "not one object"; }
 
 // ---- buffering
@@ -202,7 +204,8 @@ TEST(DeliveryFailure, AFaultAtAnyFileCallLosesNothingAndRepeatsNothing) {
       world.files->on_change([&](std::string_view, const fs::path&) { return ++call, 0; });
     else
       world.fail_file_change(failing);
-    for (int i = 0; i < 3000; ++i) world.put(std::to_string(i) + std::string(500, '.'), static_cast<std::uint32_t>(i % 2));
+    for (int i = 0; i < 3000; ++i)
+      world.put(std::to_string(i) + std::string(500, '.'), static_cast<std::uint32_t>(i % 2));
     world.settle();
     world.pass_seconds(70);
     if (failing == 0) calls = call;

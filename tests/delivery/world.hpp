@@ -12,7 +12,8 @@
 #include "millrace/delivery/delivery.hpp"
 #include "support/run.hpp"
 
-/// Delivery on a manual clock, memory files and one core driven by the test: say what happens, settle(), look at the tree.
+/// Delivery on a manual clock, memory files and one core driven by the test: say what happens, settle(), look at the
+/// tree.
 namespace millrace::delivery {
 
 namespace fs = std::filesystem;
@@ -24,17 +25,25 @@ class FaultyStore final : public state::Store {
   std::function<bool(const std::string& key)> fail_put;
   std::size_t puts = 0;
 
-  awaitable<state::Result<std::optional<state::Entry>>> get(std::string key) override { return inner_->get(std::move(key)); }
-  awaitable<state::Result<std::vector<state::Entry>>> list(std::string prefix) override { return inner_->list(std::move(prefix)); }
-  awaitable<state::Result<state::Revision>> put(std::string key, std::string value, std::optional<state::Revision> expected) override {
+  awaitable<state::Result<std::optional<state::Entry>>> get(std::string key) override {
+    return inner_->get(std::move(key));
+  }
+  awaitable<state::Result<std::vector<state::Entry>>> list(std::string prefix) override {
+    return inner_->list(std::move(prefix));
+  }
+  awaitable<state::Result<state::Revision>> put(std::string key, std::string value,
+                                                std::optional<state::Revision> expected) override {
     ++puts;
-    if (fail_put && fail_put(key)) co_return state::Error{state::Errc::write_failed, "write state: No space left on device"};
+    if (fail_put && fail_put(key))
+      co_return state::Error{state::Errc::write_failed, "write state: No space left on device"};
     co_return co_await inner_->put(std::move(key), std::move(value), expected);
   }
   awaitable<state::Result<>> remove(std::string key, std::optional<state::Revision> expected) override {
     return inner_->remove(std::move(key), expected);
   }
-  awaitable<state::Result<std::uint64_t>> next_number(std::string name) override { return inner_->next_number(std::move(name)); }
+  awaitable<state::Result<std::uint64_t>> next_number(std::string name) override {
+    return inner_->next_number(std::move(name));
+  }
   WatchId watch(std::string prefix, std::function<void(const state::Change&)> changed) override {
     return inner_->watch(std::move(prefix), std::move(changed));
   }
@@ -113,7 +122,8 @@ class World {
     spec.shard_count = shards;
     ASSERT_TRUE(run(streams->create(spec)));
   }
-  static DeliveryStreamSpec spec(std::string name, std::string source, std::uint32_t size_mib = 1, std::chrono::seconds interval = 60s) {
+  static DeliveryStreamSpec spec(std::string name, std::string source, std::uint32_t size_mib = 1,
+                                 std::chrono::seconds interval = 60s) {
     DeliveryStreamSpec spec;
     spec.name = std::move(name);
     spec.source_stream = std::move(source);
@@ -128,7 +138,8 @@ class World {
     settle();
   }
   /// A stream `events` and a delivery stream `F` from it.
-  void begin(std::uint32_t shards = 1, std::uint32_t size_mib = 1, std::chrono::seconds interval = 60s, bool delimiter = false) {
+  void begin(std::uint32_t shards = 1, std::uint32_t size_mib = 1, std::chrono::seconds interval = 60s,
+             bool delimiter = false) {
     create_stream("events", shards);
     DeliveryStreamSpec wanted = spec("F", "events", size_mib, interval);
     wanted.s3.append_delimiter = delimiter;

@@ -1,15 +1,16 @@
+#include "millrace/objects/tree.hpp"
+
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
-#include <algorithm>
 #include <fstream>
 #include <random>
 #include <set>
 #include <sstream>
 
-#include "millrace/objects/tree.hpp"
 #include "support/run.hpp"
 
 namespace millrace::objects {
@@ -27,7 +28,8 @@ class Writer {
   }
 
  private:
-  static awaitable<std::optional<Error>> put_task(Tree& tree, std::string bucket, std::string key, std::vector<std::string> pieces) {
+  static awaitable<std::optional<Error>> put_task(Tree& tree, std::string bucket, std::string key,
+                                                  std::vector<std::string> pieces) {
     auto upload = co_await tree.begin_upload(bucket, key, true);
     if (!upload) co_return upload.error();
     for (const std::string& piece : pieces) {
@@ -225,8 +227,8 @@ TEST_F(RealTree, KeepsHostileKeysApartInsideItsBucket) {
   auto files = make_system_files();
   Writer writer(*files, home_ / "data/s3");
   using namespace std::string_literals;
-  std::vector<std::string> keys{"../../escape", "..",  "/etc/passwd", "a//b",  "a/",   "a",  "a/b",  "a\0b"s, "%61%00b",
-                                "%",            "%2E", ".",           "🦆/鴨", "%!/a", "%!", "a/b/c"};
+  std::vector<std::string> keys{"../../escape", "..", "/etc/passwd", "a//b", "a/",       "a",    "a/b", "a\0b"s,
+                                "%61%00b",      "%",  "%2E",         ".",    "🦆/鴨", "%!/a", "%!",  "a/b/c"};
   for (const std::size_t length : {255, 256, 300, 1024}) keys.push_back(std::string(length, 'k'));
   keys.push_back(std::string(1024, '/'));
   keys.push_back(std::string(1024, '%'));

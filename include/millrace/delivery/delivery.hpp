@@ -32,20 +32,21 @@ using Result = ResultOf<T, Error>;
 
 struct S3Destination {
   std::string role_arn;
+  std::string bucket_arn;  ///< as given, for describe
   std::string bucket;
-  std::string prefix;               ///< as given; may be empty
-  std::string error_output_prefix;  ///< as given; may be empty
-  std::uint32_t size_mib = 5;       ///< 1..128
+  std::string prefix;                  ///< as given; may be empty
+  std::string error_output_prefix;     ///< as given; may be empty
+  std::uint32_t size_mib = 5;          ///< 1..128
   std::chrono::seconds interval{300};  ///< 0..900
   bool append_delimiter = false;
   std::string delimiter = "\n";
-  /// The processing configuration as given, for describe; empty when none.
-  std::string processing_json;
+  // As given, for describe; empty when not given.
+  std::string processing_json, logging_json, custom_time_zone;
 };
 
 struct DeliveryStreamSpec {
   std::string name;
-  std::string source_stream;      ///< Kinesis stream name
+  std::string source_stream;                ///< Kinesis stream name
   std::string source_arn, source_role_arn;  ///< as given, for describe
   S3Destination s3;
 };
@@ -81,7 +82,8 @@ class Delivery {
   virtual awaitable<Result<>> start() = 0;
   virtual std::shared_ptr<const DeliveryStreamInfo> find(std::string_view name) const = 0;
   /// In order of name, after `after` (exclusive).
-  virtual std::vector<std::shared_ptr<const DeliveryStreamInfo>> list(std::string_view after, std::size_t limit) const = 0;
+  virtual std::vector<std::shared_ptr<const DeliveryStreamInfo>> list(std::string_view after,
+                                                                      std::size_t limit) const = 0;
   /// @error exists; source_not_found
   /// When it returns the cursors stand at the source's tips: no record acknowledged later is missed.
   virtual awaitable<Result<>> create(DeliveryStreamSpec spec) = 0;

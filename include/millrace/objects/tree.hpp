@@ -16,9 +16,9 @@ namespace millrace::objects {
 
 enum class Errc {
   invalid_bucket_name = 1,
-  invalid_key,      ///< empty, over 1,024 bytes, or not UTF-8
+  invalid_key,  ///< empty, over 1,024 bytes, or not UTF-8
   no_such_bucket,
-  write_failed,     ///< the file system refused; detail says how
+  write_failed,  ///< the file system refused; detail says how
 };
 using Error = ErrorOf<Errc>;
 template <class T = void>
@@ -27,8 +27,9 @@ using Result = ResultOf<T, Error>;
 /// S3's rule: 3 to 63 of a-z 0-9 . -, first and last a letter or digit, no "..", not an IPv4 address.
 bool valid_bucket_name(std::string_view name) noexcept;
 
-/// Path of a key below its bucket: injective, stays below, equal to the key where the key is a plain path. Segments that
-/// cannot be file names ("", ".", "..", over 255 bytes, NUL, what the encoding itself uses) are encoded; see docs/objects.md.
+/// Path of a key below its bucket: injective, stays below, equal to the key where the key is a plain path. Segments
+/// that cannot be file names ("", ".", "..", over 255 bytes, NUL, what the encoding itself uses) are encoded; see
+/// docs/objects.md.
 std::filesystem::path path_of_key(std::string_view key);
 
 /// One object being written: invisible until commit(), gone when dropped. Blocking work runs on file threads.
@@ -44,7 +45,8 @@ class Tree {
  public:
   virtual ~Tree() = default;
   virtual awaitable<Result<>> create_bucket(std::string bucket) = 0;
-  virtual awaitable<Result<std::unique_ptr<Upload>>> begin_upload(std::string bucket, std::string key, bool create_bucket) = 0;
+  virtual awaitable<Result<std::unique_ptr<Upload>>> begin_upload(std::string bucket, std::string key,
+                                                                  bool create_bucket) = 0;
   /// Removes all buckets and objects (reset with objects).
   virtual awaitable<Result<>> clear() = 0;
 };
