@@ -1,17 +1,17 @@
 #pragma once
+#include <boost/system/result.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
-
-#include <boost/system/result.hpp>
 
 #include "services/fields.hpp"
 
 /// From a typed handler and its tables to an entry of the operation table.
 namespace millrace::services {
 
-/// What a handler gives back: an output or an error in AWS's words. `co_return Output{...}` or `co_return ServiceError{...}`.
+/// What a handler gives back: an output or an error in AWS's words. `co_return Output{...}` or `co_return
+/// ServiceError{...}`.
 template <class T>
 using Outcome = boost::system::result<T, ServiceError>;
 
@@ -41,13 +41,15 @@ awaitable<void> run(Context& context, std::string_view body, Reply& reply) {
     reply.error = std::move(outcome).error();
     co_return;
   }
-  if (!std::is_same_v<typename Traits::Output, NoOutput> || kDialect.braces_when_empty) encode(kOutput, &*outcome, reply.body);
+  if (!std::is_same_v<typename Traits::Output, NoOutput> || kDialect.braces_when_empty)
+    encode(kOutput, &*outcome, reply.body);
 }
 }  // namespace detail
 
 /// The table entry of a handler `awaitable<Outcome<Output>> fn(Context&, Input)`:
 ///
-///     extern constinit const Operation list_streams_operation = operation<list_streams, kInput, kOutput>("ListStreams");
+///     extern constinit const Operation list_streams_operation = operation<list_streams, kInput,
+///     kOutput>("ListStreams");
 ///
 /// kInput and kOutput are constexpr fields(...) at namespace scope; leave kOutput out when Output is NoOutput.
 template <auto Fn, const auto& kInput, const auto& kOutput = kNoOutput, Dialect kDialect = Dialect{}>

@@ -38,8 +38,10 @@ std::string string_value(std::string_view text) {
   codec::JsonString value;
   std::string out;
   if (!reader.read_string(value)) return out;
-  if (value.escaped) codec::json_unescape(value.raw, out);
-  else out.assign(value.raw);
+  if (value.escaped)
+    codec::json_unescape(value.raw, out);
+  else
+    out.assign(value.raw);
   return out;
 }
 
@@ -47,7 +49,8 @@ std::string string_value(std::string_view text) {
 std::int64_t integer_value(std::string_view text, std::int64_t min, std::int64_t max) {
   std::int64_t whole = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), whole);
-  if (error == std::errc::result_out_of_range && text.find_first_of(".eE") == text.npos) return text[0] == '-' ? min : max;
+  if (error == std::errc::result_out_of_range && text.find_first_of(".eE") == text.npos)
+    return text[0] == '-' ? min : max;
   if (error == std::errc{} && end == text.data() + text.size()) return std::clamp(whole, min, max);
   double value = 0;
   auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -66,7 +69,8 @@ TimePoint timestamp_value(std::string_view text) {
   constexpr double kYear9999 = 253'402'300'799'999.0;
   double seconds = 0;
   auto parsed = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (parsed.ec == std::errc::result_out_of_range) seconds = static_cast<double>(integer_value(text, -kYear9999, kYear9999));
+  if (parsed.ec == std::errc::result_out_of_range)
+    seconds = static_cast<double>(integer_value(text, -kYear9999, kYear9999));
   const double ms = std::clamp(std::round(seconds * 1000.0), -62'135'596'800'000.0, kYear9999);
   return TimePoint{std::chrono::milliseconds{static_cast<std::int64_t>(ms)}};
 }
@@ -106,7 +110,8 @@ std::string bracketed(const Constraint& c) {
 std::string base64_error(std::string_view text, const codec::base64::Decoded& decoded) {
   std::string out = "'" + std::string(capped(text)) + "' can not be converted to a Blob: ";
   switch (decoded.error) {
-    case codec::base64::Errc::none: break;
+    case codec::base64::Errc::none:
+      break;
     case codec::base64::Errc::length:
       out += "Base64 encoded length is expected a multiple of 4 bytes but found: " + std::to_string(text.size());
       break;
@@ -153,7 +158,8 @@ class Decoder {
   std::optional<ServiceError> result(bool good) {
     if (!good) return ServiceError{"SerializationException", 400, std::move(type_error_)};
     if (!violations_.empty()) {
-      std::string text = std::to_string(violations_.size()) + " validation error" + (violations_.size() > 1 ? "s" : "") + " detected: ";
+      std::string text = std::to_string(violations_.size()) + " validation error" +
+                         (violations_.size() > 1 ? "s" : "") + " detected: ";
       for (std::size_t i = 0; i < violations_.size(); ++i) (text += i ? "; " : "") += violations_[i];
       return ServiceError{"ValidationException", 400, std::move(text)};
     }
@@ -173,12 +179,15 @@ class Decoder {
     }
     void* place = field.emplace(object);
     switch (field.kind) {
-      case Kind::list: return list(field, text, place);
-      case Kind::map: return map(field, text, place);
+      case Kind::list:
+        return list(field, text, place);
+      case Kind::map:
+        return map(field, text, place);
       case Kind::structure:
         if (!has_type(Kind::structure, text)) return false;
         return structure(text, field.members, place);
-      default: return scalar(field.kind, field.own, field.sensitive, text, place);
+      default:
+        return scalar(field.kind, field.own, field.sensitive, text, place);
     }
   }
 
@@ -189,19 +198,30 @@ class Decoder {
     if (kind == Kind::json) return true;
     if (type == JsonType::array) return kind == Kind::list || fail("Start of list found where not expected");
     if (type == JsonType::object)
-      return kind == Kind::map || kind == Kind::structure || fail("Start of structure or map found where not expected.");
+      return kind == Kind::map || kind == Kind::structure ||
+             fail("Start of structure or map found where not expected.");
     if (container)
-      return fail(kind == Kind::list ? "Expected list or null" : kind == Kind::map ? "Expected map or null" : "Expected null");
+      return fail(kind == Kind::list  ? "Expected list or null"
+                  : kind == Kind::map ? "Expected map or null"
+                                      : "Expected null");
     const std::string_view java = type == JsonType::boolean ? "class java.lang.Boolean"
-                                  : type == JsonType::number ? "class com.amazon.coral.value.json.numbers.TruncatingBigNumber"
-                                                             : "class java.lang.String";
-    auto refuse = [&](std::string_view to) { return fail(std::string(java) + " can not be converted to " + std::string(to)); };
+                                  : type == JsonType::number
+                                      ? "class com.amazon.coral.value.json.numbers.TruncatingBigNumber"
+                                      : "class java.lang.String";
+    auto refuse = [&](std::string_view to) {
+      return fail(std::string(java) + " can not be converted to " + std::string(to));
+    };
     switch (kind) {
-      case Kind::string: return type == JsonType::string || refuse("an String");
-      case Kind::integer: return type == JsonType::number || refuse("an Integer");
-      case Kind::long_integer: return type == JsonType::number || refuse("an Long");
-      case Kind::timestamp: return type == JsonType::number || refuse("milliseconds since epoch");
-      case Kind::blob: return type == JsonType::string || refuse("a Blob");
+      case Kind::string:
+        return type == JsonType::string || refuse("an String");
+      case Kind::integer:
+        return type == JsonType::number || refuse("an Integer");
+      case Kind::long_integer:
+        return type == JsonType::number || refuse("an Long");
+      case Kind::timestamp:
+        return type == JsonType::number || refuse("milliseconds since epoch");
+      case Kind::blob:
+        return type == JsonType::string || refuse("a Blob");
       case Kind::boolean: {
         if (type == JsonType::boolean) return true;
         if (type == JsonType::number) return refuse("an Boolean");
@@ -211,7 +231,8 @@ class Decoder {
           if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
         return upper == "TRUE" || upper == "FALSE" || fail("'" + upper + "' can not be converted to an Boolean");
       }
-      default: return true;
+      default:
+        return true;
     }
   }
 
@@ -241,14 +262,17 @@ class Decoder {
       }
       case Kind::long_integer: {
         auto& value = *static_cast<std::int64_t*>(place);
-        value = integer_value(text, std::numeric_limits<std::int64_t>::min() + 1, std::numeric_limits<std::int64_t>::max());
+        value =
+            integer_value(text, std::numeric_limits<std::int64_t>::min() + 1, std::numeric_limits<std::int64_t>::max());
         check_bounds(value, "value", [&] { return "'" + std::to_string(value) + "'"; });
         return true;
       }
       case Kind::boolean:
         *static_cast<bool*>(place) = text[0] == 't' || (text[0] == '"' && (string_value(text)[0] | 0x20) == 't');
         return true;
-      case Kind::timestamp: *static_cast<TimePoint*>(place) = timestamp_value(text); return true;
+      case Kind::timestamp:
+        *static_cast<TimePoint*>(place) = timestamp_value(text);
+        return true;
       case Kind::blob: {
         const std::string encoded = string_value(text);
         auto& bytes = static_cast<Blob*>(place)->bytes;
@@ -261,8 +285,11 @@ class Decoder {
                      [&] { return "'java.nio.HeapByteBuffer[pos=0 lim=" + size + " cap=" + size + "]'"; });
         return true;
       }
-      case Kind::json: static_cast<JsonText*>(place)->text.assign(text); return true;
-      default: return true;
+      case Kind::json:
+        static_cast<JsonText*>(place)->text.assign(text);
+        return true;
+      default:
+        return true;
     }
   }
 
@@ -283,18 +310,21 @@ class Decoder {
       const std::size_t parent = path_.size();
       path_ += '.' + std::to_string(i + 1) + ".member";
       bool good = true;
-      if (type_of(item) == JsonType::null) violation("null", "Member must not be null");
+      if (type_of(item) == JsonType::null)
+        violation("null", "Member must not be null");
       else if (field.item_kind == Kind::structure)
         good = has_type(Kind::structure, item) && structure(item, field.members, field.append(place));
       else {
         void* value = field.append(place);
         good = scalar(field.item_kind, Constraint{}, field.sensitive, item, value);
-        if (good && field.item_kind == Kind::string && !holds(field.item, *static_cast<std::string*>(value))) items_hold = false;
+        if (good && field.item_kind == Kind::string && !holds(field.item, *static_cast<std::string*>(value)))
+          items_hold = false;
       }
       path_.resize(parent);
       if (!good) return false;
     }
-    if (!items_hold) violation(echo(field, text), "Member must satisfy constraint: " + bracketed(field.item), field.sensitive);
+    if (!items_hold)
+      violation(echo(field, text), "Member must satisfy constraint: " + bracketed(field.item), field.sensitive);
     return true;
   }
 
@@ -322,8 +352,10 @@ class Decoder {
       values.insert_or_assign(std::move(name), std::move(value));
     }
     check_size(field, text, values.size());
-    if (!keys_hold) violation(echo(field, text), "Map keys must satisfy constraint: " + bracketed(field.key), field.sensitive);
-    if (!values_hold) violation(echo(field, text), "Map value must satisfy constraint: " + bracketed(field.item), field.sensitive);
+    if (!keys_hold)
+      violation(echo(field, text), "Map keys must satisfy constraint: " + bracketed(field.key), field.sensitive);
+    if (!values_hold)
+      violation(echo(field, text), "Map value must satisfy constraint: " + bracketed(field.item), field.sensitive);
     return true;
   }
 
@@ -346,7 +378,8 @@ class Decoder {
       first = false;
     };
     auto add = [&](std::string_view item) {
-      if (type_of(item) == JsonType::string) out += string_value(item);
+      if (type_of(item) == JsonType::string)
+        out += string_value(item);
       else if (field.item_kind == Kind::structure && !is_map) {
         std::uint32_t hash = 2166136261u;
         for (char c : item) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
@@ -400,10 +433,14 @@ void append_quoted(std::string_view text, Buffer& out) {
 
 void encode_value(Kind kind, std::span<const Field> members, const void* value, Buffer& out) {
   switch (kind) {
-    case Kind::string: return append_quoted(*static_cast<const std::string*>(value), out);
-    case Kind::integer: return out.append(std::to_string(*static_cast<const std::int32_t*>(value)));
-    case Kind::long_integer: return out.append(std::to_string(*static_cast<const std::int64_t*>(value)));
-    case Kind::boolean: return out.append(*static_cast<const bool*>(value) ? "true" : "false");
+    case Kind::string:
+      return append_quoted(*static_cast<const std::string*>(value), out);
+    case Kind::integer:
+      return out.append(std::to_string(*static_cast<const std::int32_t*>(value)));
+    case Kind::long_integer:
+      return out.append(std::to_string(*static_cast<const std::int64_t*>(value)));
+    case Kind::boolean:
+      return out.append(*static_cast<const bool*>(value) ? "true" : "false");
     case Kind::timestamp:
       return out.commit(write_timestamp(*static_cast<const TimePoint*>(value), out.prepare(kTimestampChars)));
     case Kind::blob: {
@@ -414,8 +451,10 @@ void encode_value(Kind kind, std::span<const Field> members, const void* value, 
       at[1 + size] = '"';
       return out.commit(size + 2);
     }
-    case Kind::json: return out.append(static_cast<const JsonText*>(value)->text);
-    case Kind::structure: return encode(members, value, out);
+    case Kind::json:
+      return out.append(static_cast<const JsonText*>(value)->text);
+    case Kind::structure:
+      return encode(members, value, out);
     case Kind::map: {
       std::string_view separator = "{";
       for (const auto& [name, text] : *static_cast<const std::map<std::string, std::string>*>(value)) {
@@ -428,13 +467,15 @@ void encode_value(Kind kind, std::span<const Field> members, const void* value, 
       return out.append(separator == "{" ? "{}" : "}");
     }
     case Kind::list:
-    case Kind::refused: return;
+    case Kind::refused:
+      return;
   }
 }
 
 }  // namespace
 
-std::optional<ServiceError> decode(std::string_view body, std::span<const Field> members, void* object, const Dialect& dialect) {
+std::optional<ServiceError> decode(std::string_view body, std::span<const Field> members, void* object,
+                                   const Dialect& dialect) {
   JsonReader reader(body);
   std::string_view text;
   if (reader.peek() == JsonType::object) text = reader.skip_value();
@@ -469,7 +510,8 @@ void encode(std::span<const Field> members, const void* object, Buffer& out) {
 
 std::size_t write_timestamp(TimePoint at, char* out) noexcept {
   const std::int64_t signed_ms = at.time_since_epoch().count();
-  const std::uint64_t ms = signed_ms < 0 ? 0 - static_cast<std::uint64_t>(signed_ms) : static_cast<std::uint64_t>(signed_ms);
+  const std::uint64_t ms =
+      signed_ms < 0 ? 0 - static_cast<std::uint64_t>(signed_ms) : static_cast<std::uint64_t>(signed_ms);
   char* end = out;
   if (signed_ms < 0) *end++ = '-';
   end = std::to_chars(end, out + kTimestampChars, ms / 1000).ptr;

@@ -39,7 +39,19 @@ struct JsonText {
   std::string text;
 };
 
-enum class Kind : std::uint8_t { string, integer, long_integer, boolean, timestamp, blob, list, map, structure, json, refused };
+enum class Kind : std::uint8_t {
+  string,
+  integer,
+  long_integer,
+  boolean,
+  timestamp,
+  blob,
+  list,
+  map,
+  structure,
+  json,
+  refused
+};
 
 /// A regular expression as AWS prints it, and the same thing as code.
 struct Pattern {
@@ -52,25 +64,25 @@ struct Constraint {
   static constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::min();
   std::int64_t min = kNone;
   std::int64_t max = kNone;
-  Pattern pattern{};                            ///< strings only
-  std::span<const std::string_view> values{};   ///< enumerations, in the order AWS prints
+  Pattern pattern{};                           ///< strings only
+  std::span<const std::string_view> values{};  ///< enumerations, in the order AWS prints
 };
 
 struct Field {
   std::string_view name;
   Kind kind{};
   bool required = false;
-  bool sensitive = false;  ///< its value is not repeated in error texts
-  Constraint own;          ///< of the value itself
-  Constraint item;         ///< of each list item or map value
-  Constraint key;          ///< of each map key
-  Kind item_kind{};        ///< lists
+  bool sensitive = false;            ///< its value is not repeated in error texts
+  Constraint own;                    ///< of the value itself
+  Constraint item;                   ///< of each list item or map value
+  Constraint key;                    ///< of each map key
+  Kind item_kind{};                  ///< lists
   std::span<const Field> members{};  ///< of a structure, or of each structure in a list
-  std::string_view text;   ///< structures in lists: AWS's class name in error texts; refused members: the error text
+  std::string_view text;  ///< structures in lists: AWS's class name in error texts; refused members: the error text
   // The way to the C++ member.
-  void* (*emplace)(void* object) = nullptr;             ///< makes it present
-  const void* (*get)(const void* object) = nullptr;     ///< null when absent
-  void* (*append)(void* list) = nullptr;                ///< lists: one more item
+  void* (*emplace)(void* object) = nullptr;          ///< makes it present
+  const void* (*get)(const void* object) = nullptr;  ///< null when absent
+  void* (*append)(void* list) = nullptr;             ///< lists: one more item
   std::size_t (*count)(const void* list) = nullptr;
   const void* (*at)(const void* list, std::size_t index) = nullptr;
 };
@@ -133,7 +145,9 @@ constexpr rules::Keys keys(Rules... all) {
   return out;
 }
 /// The members of a structure or of a list's structures; `fields` is a constexpr fields(...) at namespace scope.
-constexpr rules::Members of(std::span<const Field> fields, std::string_view class_name = {}) { return {fields, class_name}; }
+constexpr rules::Members of(std::span<const Field> fields, std::string_view class_name = {}) {
+  return {fields, class_name};
+}
 inline constexpr rules::Sensitive sensitive;
 
 namespace detail {
@@ -154,15 +168,24 @@ struct ListOf<std::vector<T>> : std::true_type {
 
 template <class T>
 constexpr Kind kind_of() {
-  if constexpr (std::is_same_v<T, std::string>) return Kind::string;
-  else if constexpr (std::is_same_v<T, std::int32_t>) return Kind::integer;
-  else if constexpr (std::is_same_v<T, std::int64_t>) return Kind::long_integer;
-  else if constexpr (std::is_same_v<T, bool>) return Kind::boolean;
-  else if constexpr (std::is_same_v<T, TimePoint>) return Kind::timestamp;
-  else if constexpr (std::is_same_v<T, Blob>) return Kind::blob;
-  else if constexpr (std::is_same_v<T, JsonText>) return Kind::json;
-  else if constexpr (std::is_same_v<T, std::map<std::string, std::string>>) return Kind::map;
-  else if constexpr (ListOf<T>::value) return Kind::list;
+  if constexpr (std::is_same_v<T, std::string>)
+    return Kind::string;
+  else if constexpr (std::is_same_v<T, std::int32_t>)
+    return Kind::integer;
+  else if constexpr (std::is_same_v<T, std::int64_t>)
+    return Kind::long_integer;
+  else if constexpr (std::is_same_v<T, bool>)
+    return Kind::boolean;
+  else if constexpr (std::is_same_v<T, TimePoint>)
+    return Kind::timestamp;
+  else if constexpr (std::is_same_v<T, Blob>)
+    return Kind::blob;
+  else if constexpr (std::is_same_v<T, JsonText>)
+    return Kind::json;
+  else if constexpr (std::is_same_v<T, std::map<std::string, std::string>>)
+    return Kind::map;
+  else if constexpr (ListOf<T>::value)
+    return Kind::list;
   else {
     static_assert(std::is_class_v<T>, "no wire form for this member type");
     return Kind::structure;
@@ -177,8 +200,8 @@ struct MemberPointer<Member Object::*> {
   using MemberType = Member;
 };
 
-// The object's type is a parameter beside the pointers: an operation's Input is in an unnamed namespace, and GCC 12 gives
-// functions internal linkage for a type argument from there, but not for a member pointer.
+// The object's type is a parameter beside the pointers: an operation's Input is in an unnamed namespace, and GCC 12
+// gives functions internal linkage for a type argument from there, but not for a member pointer.
 template <class Object, auto First, auto... Rest>
 struct Path {
   static auto& reach(auto& object) {
@@ -195,13 +218,17 @@ struct Path {
 
   static void* emplace(void* object) {
     auto& member = reach(*static_cast<Object*>(object));
-    if constexpr (kOptional) return &member.emplace();
-    else return &member;
+    if constexpr (kOptional)
+      return &member.emplace();
+    else
+      return &member;
   }
   static const void* get(const void* object) {
     const auto& member = reach(*static_cast<const Object*>(object));
-    if constexpr (kOptional) return member ? &*member : nullptr;
-    else return &member;
+    if constexpr (kOptional)
+      return member ? &*member : nullptr;
+    else
+      return &member;
   }
 };
 
@@ -257,7 +284,8 @@ constexpr auto fields(const Items&... all) {
   FieldList<kCount> out{};
   std::size_t at = 0;
   [[maybe_unused]] auto add = [&](const auto& item) {
-    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(item)>, Field>) out.items[at++] = item;
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(item)>, Field>)
+      out.items[at++] = item;
     else
       for (const Field& one : item.items) out.items[at++] = one;
   };
@@ -272,15 +300,17 @@ struct Dialect {
 };
 
 /// Decodes the JSON object `body` into `object`, whose members `members` lists. Nothing: decoded and valid. Unknown
-/// members are ignored, null is absent, of duplicate members the last counts. Bad JSON, UTF-8 or a nesting over 128 is a
-/// SerializationException without text; a wrong type one with text; then up to 10 violations in one ValidationException.
-std::optional<ServiceError> decode(std::string_view body, std::span<const Field> members, void* object, const Dialect& dialect = {});
+/// members are ignored, null is absent, of duplicate members the last counts. Bad JSON, UTF-8 or a nesting over 128 is
+/// a SerializationException without text; a wrong type one with text; then up to 10 violations in one
+/// ValidationException.
+std::optional<ServiceError> decode(std::string_view body, std::span<const Field> members, void* object,
+                                   const Dialect& dialect = {});
 
 /// Appends `object` as a JSON object: absent optionals are left out, timestamps are epoch seconds with a ms fraction.
 void encode(std::span<const Field> members, const void* object, Buffer& out);
 
-/// A time as it stands in JSON: epoch seconds with three places, 1767225600.123. Returns the characters written to `out`,
-/// which has room for kTimestampChars.
+/// A time as it stands in JSON: epoch seconds with three places, 1767225600.123. Returns the characters written to
+/// `out`, which has room for kTimestampChars.
 inline constexpr std::size_t kTimestampChars = 32;
 std::size_t write_timestamp(TimePoint at, char* out) noexcept;
 

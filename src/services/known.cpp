@@ -83,7 +83,8 @@ constexpr Known kKnown[] = {
 std::optional<std::string_view> known_unserved_service(std::string_view target_prefix_or_signing_name) noexcept {
   if (target_prefix_or_signing_name.empty()) return std::nullopt;
   for (const Known& known : kKnown)
-    if (known.target_prefix == target_prefix_or_signing_name || known.signing_name == target_prefix_or_signing_name) return known.title;
+    if (known.target_prefix == target_prefix_or_signing_name || known.signing_name == target_prefix_or_signing_name)
+      return known.title;
   return std::nullopt;
 }
 

@@ -21,7 +21,8 @@ struct Inner {
   std::string name;
   std::optional<std::int32_t> size;
 };
-constexpr auto kInner = fields(field<&Inner::name>("Name", length(2, 4)), field<&Inner::size>("Size", within(1, 9)), refused("Later"));
+constexpr auto kInner =
+    fields(field<&Inner::name>("Name", length(2, 4)), field<&Inner::size>("Size", within(1, 9)), refused("Later"));
 
 struct All {
   std::optional<std::string> text, colour, secret;
@@ -36,13 +37,14 @@ struct All {
   std::optional<Inner> inner;
   std::optional<JsonText> any;
 };
-constexpr auto kAll = fields(
-    field<&All::text>("Text", length(1, 3), pattern(kLetters)), field<&All::colour>("Colour", one_of(kColours)),
-    field<&All::secret>("Secret", length(1, 3), sensitive), field<&All::integer>("Integer", within(1, 100)), field<&All::wide>("Wide"),
-    field<&All::flag>("Flag"), field<&All::when>("When"), field<&All::blob>("Blob", length(0, 4)),
-    field<&All::list>("List", length(1, 3), items(length(1, 3))), field<&All::inners>("Inners", length(1, 2), of(kInner, "com.example.Inner")),
-    field<&All::map>("Map", length(1, 2), keys(length(1, 2)), items(length(0, 3))), field<&All::inner>("Inner", of(kInner)),
-    field<&All::any>("Any"), refused("New", "New is not served."));
+constexpr auto kAll =
+    fields(field<&All::text>("Text", length(1, 3), pattern(kLetters)), field<&All::colour>("Colour", one_of(kColours)),
+           field<&All::secret>("Secret", length(1, 3), sensitive), field<&All::integer>("Integer", within(1, 100)),
+           field<&All::wide>("Wide"), field<&All::flag>("Flag"), field<&All::when>("When"),
+           field<&All::blob>("Blob", length(0, 4)), field<&All::list>("List", length(1, 3), items(length(1, 3))),
+           field<&All::inners>("Inners", length(1, 2), of(kInner, "com.example.Inner")),
+           field<&All::map>("Map", length(1, 2), keys(length(1, 2)), items(length(0, 3))),
+           field<&All::inner>("Inner", of(kInner)), field<&All::any>("Any"), refused("New", "New is not served."));
 
 std::optional<ServiceError> refusal(std::string_view body, Dialect dialect = {}) {
   All all;
@@ -88,18 +90,23 @@ constexpr Refused kRefused[] = {
     {"StringIsNumber", R"({"Text":1})", SERIALIZATION, NUMBER " can not be converted to an String"},
     {"StringIsList", R"({"Text":["a"]})", SERIALIZATION, "Start of list found where not expected"},
     {"StringIsMap", R"({"Text":{}})", SERIALIZATION, "Start of structure or map found where not expected."},
-    {"IntegerIsString", R"({"Integer":"1"})", SERIALIZATION, "class java.lang.String can not be converted to an Integer"},
-    {"IntegerIsBool", R"({"Integer":false})", SERIALIZATION, "class java.lang.Boolean can not be converted to an Integer"},
+    {"IntegerIsString", R"({"Integer":"1"})", SERIALIZATION,
+     "class java.lang.String can not be converted to an Integer"},
+    {"IntegerIsBool", R"({"Integer":false})", SERIALIZATION,
+     "class java.lang.Boolean can not be converted to an Integer"},
     {"LongIsString", R"({"Wide":"1"})", SERIALIZATION, "class java.lang.String can not be converted to an Long"},
     {"BooleanIsNumber", R"({"Flag":1})", SERIALIZATION, NUMBER " can not be converted to an Boolean"},
     {"BooleanIsString", R"({"Flag":"maybe"})", SERIALIZATION, "'MAYBE' can not be converted to an Boolean"},
-    {"TimestampIsString", R"({"When":"now"})", SERIALIZATION, "class java.lang.String can not be converted to milliseconds since epoch"},
-    {"TimestampIsBool", R"({"When":true})", SERIALIZATION, "class java.lang.Boolean can not be converted to milliseconds since epoch"},
+    {"TimestampIsString", R"({"When":"now"})", SERIALIZATION,
+     "class java.lang.String can not be converted to milliseconds since epoch"},
+    {"TimestampIsBool", R"({"When":true})", SERIALIZATION,
+     "class java.lang.Boolean can not be converted to milliseconds since epoch"},
     {"BlobIsNumber", R"({"Blob":1})", SERIALIZATION, NUMBER " can not be converted to a Blob"},
     {"BlobIsBool", R"({"Blob":true})", SERIALIZATION, "class java.lang.Boolean can not be converted to a Blob"},
     {"BlobLength", R"({"Blob":"abcde"})", SERIALIZATION,
      "'abcde' can not be converted to a Blob: Base64 encoded length is expected a multiple of 4 bytes but found: 5"},
-    {"BlobCharacter", R"({"Blob":"ab*d"})", SERIALIZATION, "'ab*d' can not be converted to a Blob: Invalid Base64 character: '*'"},
+    {"BlobCharacter", R"({"Blob":"ab*d"})", SERIALIZATION,
+     "'ab*d' can not be converted to a Blob: Invalid Base64 character: '*'"},
     {"BlobLastCharacter", R"({"Blob":"abb="})", SERIALIZATION,
      "'abb=' can not be converted to a Blob: Invalid last non-pad Base64 character dectected"},
     {"ListIsString", R"({"List":"a"})", SERIALIZATION, "Expected list or null"},
@@ -107,58 +114,79 @@ constexpr Refused kRefused[] = {
     {"ItemIsNumber", R"({"List":["a",1]})", SERIALIZATION, NUMBER " can not be converted to an String"},
     {"MapIsString", R"({"Map":"a"})", SERIALIZATION, "Expected map or null"},
     {"MapIsList", R"({"Map":[]})", SERIALIZATION, "Start of list found where not expected"},
-    {"MapValueIsBool", R"({"Map":{"a":true}})", SERIALIZATION, "class java.lang.Boolean can not be converted to an String"},
+    {"MapValueIsBool", R"({"Map":{"a":true}})", SERIALIZATION,
+     "class java.lang.Boolean can not be converted to an String"},
     {"StructureIsString", R"({"Inner":"a"})", SERIALIZATION, "Expected null"},
     {"StructureIsNumber", R"({"Inner":1})", SERIALIZATION, "Expected null"},
     {"StructureIsList", R"({"Inner":[]})", SERIALIZATION, "Start of list found where not expected"},
-    {"MemberOfListedStructure", R"({"Inners":[{"Name":"ab"},{"Name":1}]})", SERIALIZATION, NUMBER " can not be converted to an String"},
+    {"MemberOfListedStructure", R"({"Inners":[{"Name":"ab"},{"Name":1}]})", SERIALIZATION,
+     NUMBER " can not be converted to an String"},
     {"TypeErrorBeforeViolations", R"({"Integer":0,"Map":1})", SERIALIZATION, "Expected map or null"},
     {"LengthAndPattern", R"({"Text":"ABCD"})", VALIDATION,
-     "2 validation errors detected: Value 'ABCD' at 'text' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-z]+; "
+     "2 validation errors detected: Value 'ABCD' at 'text' failed to satisfy constraint: Member must satisfy regular "
+     "expression pattern: [a-z]+; "
      "Value 'ABCD' at 'text' failed to satisfy constraint: Member must have length less than or equal to 3"},
     {"Enum", R"({"Colour":"BLUE"})", VALIDATION,
-     "1 validation error detected: Value 'BLUE' at 'colour' failed to satisfy constraint: Member must satisfy enum value set: [RED, GREEN]"},
+     "1 validation error detected: Value 'BLUE' at 'colour' failed to satisfy constraint: Member must satisfy enum "
+     "value set: [RED, GREEN]"},
     {"Sensitive", R"({"Secret":"abcd"})", VALIDATION,
-     "1 validation error detected: Value at 'secret' failed to satisfy constraint: Member must have length less than or equal to 3"},
+     "1 validation error detected: Value at 'secret' failed to satisfy constraint: Member must have length less than "
+     "or equal to 3"},
     {"TooSmall", R"({"Integer":0})", VALIDATION,
-     "1 validation error detected: Value '0' at 'integer' failed to satisfy constraint: Member must have value greater than or equal to 1"},
+     "1 validation error detected: Value '0' at 'integer' failed to satisfy constraint: Member must have value greater "
+     "than or equal to 1"},
     {"ClampedTooLarge", R"({"Integer":99999999999999999999})", VALIDATION,
-     "1 validation error detected: Value '2147483647' at 'integer' failed to satisfy constraint: Member must have value less than or equal to 100"},
+     "1 validation error detected: Value '2147483647' at 'integer' failed to satisfy constraint: Member must have "
+     "value less than or equal to 100"},
     {"BlobTooLong", R"({"Blob":"aGVsbG8="})", VALIDATION,
-     "1 validation error detected: Value 'java.nio.HeapByteBuffer[pos=0 lim=5 cap=5]' at 'blob' failed to satisfy constraint: Member must have "
+     "1 validation error detected: Value 'java.nio.HeapByteBuffer[pos=0 lim=5 cap=5]' at 'blob' failed to satisfy "
+     "constraint: Member must have "
      "length less than or equal to 4"},
     {"ListTooShort", R"({"List":[]})", VALIDATION,
-     "1 validation error detected: Value '[]' at 'list' failed to satisfy constraint: Member must have length greater than or equal to 1"},
+     "1 validation error detected: Value '[]' at 'list' failed to satisfy constraint: Member must have length greater "
+     "than or equal to 1"},
     {"ListTooLong", R"({"List":["a","b","c","d"]})", VALIDATION,
-     "1 validation error detected: Value '[a, b, c, d]' at 'list' failed to satisfy constraint: Member must have length less than or equal to 3"},
+     "1 validation error detected: Value '[a, b, c, d]' at 'list' failed to satisfy constraint: Member must have "
+     "length less than or equal to 3"},
     {"ItemTooLong", R"({"List":["a","bcde"]})", VALIDATION,
-     "1 validation error detected: Value '[a, bcde]' at 'list' failed to satisfy constraint: Member must satisfy constraint: [Member must have "
+     "1 validation error detected: Value '[a, bcde]' at 'list' failed to satisfy constraint: Member must satisfy "
+     "constraint: [Member must have "
      "length less than or equal to 3, Member must have length greater than or equal to 1]"},
     {"ItemNull", R"({"List":["a",null]})", VALIDATION,
-     "1 validation error detected: Value null at 'list.2.member' failed to satisfy constraint: Member must not be null"},
+     "1 validation error detected: Value null at 'list.2.member' failed to satisfy constraint: Member must not be "
+     "null"},
     {"MapKeys", R"({"Map":{"abc":"v"}})", VALIDATION,
-     "1 validation error detected: Value '{abc=v}' at 'map' failed to satisfy constraint: Map keys must satisfy constraint: [Member must have "
+     "1 validation error detected: Value '{abc=v}' at 'map' failed to satisfy constraint: Map keys must satisfy "
+     "constraint: [Member must have "
      "length less than or equal to 2, Member must have length greater than or equal to 1]"},
     {"MapValues", R"({"Map":{"a":"long","b":""}})", VALIDATION,
-     "1 validation error detected: Value '{a=long, b=}' at 'map' failed to satisfy constraint: Map value must satisfy constraint: [Member must "
+     "1 validation error detected: Value '{a=long, b=}' at 'map' failed to satisfy constraint: Map value must satisfy "
+     "constraint: [Member must "
      "have length less than or equal to 3, Member must have length greater than or equal to 0]"},
     {"InStructure", R"({"Inner":{"Size":10}})", VALIDATION,
-     "2 validation errors detected: Value null at 'inner.name' failed to satisfy constraint: Member must not be null; Value '10' at 'inner.size' "
+     "2 validation errors detected: Value null at 'inner.name' failed to satisfy constraint: Member must not be null; "
+     "Value '10' at 'inner.size' "
      "failed to satisfy constraint: Member must have value less than or equal to 9"},
     {"InListedStructure", R"({"Inners":[{"Name":"ab"},{"Name":"a"}]})", VALIDATION,
-     "1 validation error detected: Value 'a' at 'inners.2.member.name' failed to satisfy constraint: Member must have length greater than or equal "
+     "1 validation error detected: Value 'a' at 'inners.2.member.name' failed to satisfy constraint: Member must have "
+     "length greater than or equal "
      "to 2"},
     {"OrderIsTheTables", R"({"Map":{},"Integer":0})", VALIDATION,
-     "2 validation errors detected: Value '0' at 'integer' failed to satisfy constraint: Member must have value greater than or equal to 1; Value "
+     "2 validation errors detected: Value '0' at 'integer' failed to satisfy constraint: Member must have value "
+     "greater than or equal to 1; Value "
      "'{}' at 'map' failed to satisfy constraint: Member must have length greater than or equal to 1"},
     {"NotServedYet", R"({"New":1})", "InvalidArgumentException", "New is not served."},
-    {"NotServedYetInside", R"({"Inner":{"Name":"ab","Later":{}}})", "InvalidArgumentException", "inner.later is not supported yet."},
+    {"NotServedYetInside", R"({"Inner":{"Name":"ab","Later":{}}})", "InvalidArgumentException",
+     "inner.later is not supported yet."},
     {"ViolationsBeforeNotServed", R"({"New":1,"Integer":0})", VALIDATION,
-     "1 validation error detected: Value '0' at 'integer' failed to satisfy constraint: Member must have value greater than or equal to 1"},
+     "1 validation error detected: Value '0' at 'integer' failed to satisfy constraint: Member must have value greater "
+     "than or equal to 1"},
     {"LastOfDuplicatesCounts", R"({"Integer":1,"Integer":0})", VALIDATION,
-     "1 validation error detected: Value '0' at 'integer' failed to satisfy constraint: Member must have value greater than or equal to 1"},
+     "1 validation error detected: Value '0' at 'integer' failed to satisfy constraint: Member must have value greater "
+     "than or equal to 1"},
 };
-INSTANTIATE_TEST_SUITE_P(Fields, Rejection, ::testing::ValuesIn(kRefused), [](const auto& it) { return it.param.name; });
+INSTANTIATE_TEST_SUITE_P(Fields, Rejection, ::testing::ValuesIn(kRefused),
+                         [](const auto& it) { return it.param.name; });
 
 TEST(Fields, ListOfStructuresShowsClassesInPlaceOfValues) {
   const auto error = refusal(R"({"Inners":[{"Name":"ab"},{"Name":"cd"},{"Name":"ef"}]})");
@@ -166,11 +194,14 @@ TEST(Fields, ListOfStructuresShowsClassesInPlaceOfValues) {
   const std::string_view start = "1 validation error detected: Value '[com.example.Inner@";
   EXPECT_EQ(error->message.substr(0, start.size()), start);
   EXPECT_NE(error->message.find(", com.example.Inner@"), std::string::npos);
-  EXPECT_NE(error->message.find("]' at 'inners' failed to satisfy constraint: Member must have length less than or equal to 2"), std::string::npos);
+  EXPECT_NE(error->message.find(
+                "]' at 'inners' failed to satisfy constraint: Member must have length less than or equal to 2"),
+            std::string::npos);
 }
 
 TEST(Fields, AtMostTenViolationsAreReported) {
-  std::string body = R"({"Text":"","Colour":"","Secret":"","Integer":0,"List":[],"Map":{"":"abcd"},"Inners":[{},{}],"Inner":{"Name":"","Size":0}})";
+  std::string body =
+      R"({"Text":"","Colour":"","Secret":"","Integer":0,"List":[],"Map":{"":"abcd"},"Inners":[{},{}],"Inner":{"Name":"","Size":0}})";
   const auto error = refusal(body);
   ASSERT_TRUE(error);
   EXPECT_EQ(error->message.substr(0, 31), "10 validation errors detected: ");
@@ -204,11 +235,13 @@ TEST(Fields, DialectWithoutEchoLeavesValuesOut) {
   const auto error = refusal(R"({"Integer":0})", {.echo_values = false});
   ASSERT_TRUE(error);
   EXPECT_EQ(error->message,
-            "1 validation error detected: Value at 'integer' failed to satisfy constraint: Member must have value greater than or equal to 1");
+            "1 validation error detected: Value at 'integer' failed to satisfy constraint: Member must have value "
+            "greater than or equal to 1");
 }
 
 TEST(Fields, PlainValuesAreDecoded) {
-  const All all = decoded(R"( {"Text":"a\u0062c","Colour":"RED","Integer":42.9,"Wide":-9000000000,"Flag":true,"When":1767225600.123,
+  const All all =
+      decoded(R"( {"Text":"a\u0062c","Colour":"RED","Integer":42.9,"Wide":-9000000000,"Flag":true,"When":1767225600.123,
       "Blob":"aGk\/","List":["x","y"],"Inners":[{"Name":"ab","Size":1e0},{"Name":"\u00e9\u00e9"}],
       "Map":{"k":"v","l":"w","k":"z"},"Any":{"a": [1]}} )");
   EXPECT_EQ(all.text, "abc");
@@ -240,14 +273,26 @@ struct NumberCase {
 };
 TEST(Fields, LongsAreFlooredAndClamped) {
   constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
-  for (const NumberCase& c : {NumberCase{"0", 0}, {"-0", 0}, {"1.999", 1}, {"-1.5", -2}, {"1e3", 1000}, {"1E+2", 100}, {"5e-1", 0},
-                              {"9223372036854775807", kMax}, {"9223372036854775808", kMax}, {"1e400", kMax}, {"-1e400", -kMax},
-                              {"1e-400", 0}, {"-1e-400", -1}})
+  for (const NumberCase& c : {NumberCase{"0", 0},
+                              {"-0", 0},
+                              {"1.999", 1},
+                              {"-1.5", -2},
+                              {"1e3", 1000},
+                              {"1E+2", 100},
+                              {"5e-1", 0},
+                              {"9223372036854775807", kMax},
+                              {"9223372036854775808", kMax},
+                              {"1e400", kMax},
+                              {"-1e400", -kMax},
+                              {"1e-400", 0},
+                              {"-1e-400", -1}})
     EXPECT_EQ(decoded(std::string(R"({"Wide":)") + c.text + "}").wide, c.wide) << c.text;
 }
 
 TEST(Fields, TimestampsTakeEveryNumberForm) {
-  auto ms = [](const char* text) { return decoded(std::string(R"({"When":)") + text + "}").when->time_since_epoch().count(); };
+  auto ms = [](const char* text) {
+    return decoded(std::string(R"({"When":)") + text + "}").when->time_since_epoch().count();
+  };
   EXPECT_EQ(ms("1767225600"), 1767225600000);
   EXPECT_EQ(ms("1.7672256005E9"), 1767225600500);
   EXPECT_EQ(ms("1767225600.0004"), 1767225600000);
@@ -268,8 +313,9 @@ TEST(Fields, EncodingLeavesOutWhatIsAbsent) {
   all.any = JsonText{"[1,2]"};
   Buffer out;
   encode(kAll, &all, out);
-  EXPECT_EQ(out.view(), "{\"Text\":\"q\\\"\\n\xc3\xa9\",\"Integer\":-1,\"When\":1767225600.007,\"Blob\":\"AP8=\",\"List\":[],"
-                        "\"Inners\":[{\"Name\":\"ab\",\"Size\":1},{\"Name\":\"cd\"}],\"Map\":{\"k\":\"v\"},\"Any\":[1,2]}");
+  EXPECT_EQ(out.view(),
+            "{\"Text\":\"q\\\"\\n\xc3\xa9\",\"Integer\":-1,\"When\":1767225600.007,\"Blob\":\"AP8=\",\"List\":[],"
+            "\"Inners\":[{\"Name\":\"ab\",\"Size\":1},{\"Name\":\"cd\"}],\"Map\":{\"k\":\"v\"},\"Any\":[1,2]}");
   Buffer empty;
   encode(kAll, std::make_unique<All>().get(), empty);
   EXPECT_EQ(empty.view(), "{}");
@@ -291,18 +337,22 @@ TEST(Patterns, MatchAsAwsExpressionsDo) {
   using namespace kinesis;
   for (const char* good : {"a", "A.b-c_9", "..", "-"}) EXPECT_TRUE(matches_name(good)) << good;
   for (const char* bad : {"", "a b", "a/b", "\xc3\xa9", "a\n"}) EXPECT_FALSE(matches_name(bad)) << bad;
-  for (const char* good : {"0", "1", "340282366920938463463374607431768211456"}) EXPECT_TRUE(matches_hash_key(good)) << good;
-  for (const char* bad : {"", "00", "01", "-1", "1.0", "1000000000000000000000000000000000000000", " 1"}) EXPECT_FALSE(matches_hash_key(bad)) << bad;
+  for (const char* good : {"0", "1", "340282366920938463463374607431768211456"})
+    EXPECT_TRUE(matches_hash_key(good)) << good;
+  for (const char* bad : {"", "00", "01", "-1", "1.0", "1000000000000000000000000000000000000000", " 1"})
+    EXPECT_FALSE(matches_hash_key(bad)) << bad;
   EXPECT_TRUE(matches_sequence_number(std::string(129, '9')));
   EXPECT_FALSE(matches_sequence_number(std::string(130, '9')));
   EXPECT_EQ(arn_resource_name("arn:aws:kinesis:us-east-1:123456789012:stream/a.b"), "a.b");
   EXPECT_EQ(arn_resource_name("arn:aws-cn:kinesis:cn-north-1:123456789012:stream/x"), "x");
-  for (const char* bad : {"", "arn:aws:kinesis:us-east-1:12345678901:stream/a", "arn:aws:kinesis:us-east-1:123456789012:stream/",
-                          "arn:aws:firehose:us-east-1:123456789012:stream/a", "arn:aws:kinesis:us-east-1:123456789012:stream/a b",
-                          "arn:aws:kinesis:stream/a", "xarn:aws:kinesis:us-east-1:123456789012:stream/a"})
+  for (const char* bad :
+       {"", "arn:aws:kinesis:us-east-1:12345678901:stream/a", "arn:aws:kinesis:us-east-1:123456789012:stream/",
+        "arn:aws:firehose:us-east-1:123456789012:stream/a", "arn:aws:kinesis:us-east-1:123456789012:stream/a b",
+        "arn:aws:kinesis:stream/a", "xarn:aws:kinesis:us-east-1:123456789012:stream/a"})
     EXPECT_FALSE(arn_resource_name(bad)) << bad;
   for (const char* id : {"shardId-000000000007", "x-7", "7", "a-00007"}) EXPECT_EQ(shard_index(id), 7u) << id;
-  for (const char* id : {"", "-", "shardId-", "shardId-x", "a-1-2", "-1-", "2147483648", "1 "}) EXPECT_FALSE(shard_index(id)) << id;
+  for (const char* id : {"", "-", "shardId-", "shardId-x", "a-1-2", "-1-", "2147483648", "1 "})
+    EXPECT_FALSE(shard_index(id)) << id;
   EXPECT_EQ(shard_id(7), "shardId-000000000007");
   EXPECT_EQ(shard_id(0), "shardId-000000000000");
 }

@@ -11,8 +11,8 @@
 //   options  of the streams domain: create_delay_ms, ...
 //   request  an object, or a text sent as it is
 //   status, reply  what comes back; UPDATE_GOLDEN=1 writes them anew, and the diff is the review
-// In requests ${ShardIterator}, ${SequenceNumber}, ${NextToken} and ${NextShardIterator} stand for the latest given step's
-// member; in replies tokens are replaced by <token>.
+// In requests ${ShardIterator}, ${SequenceNumber}, ${NextToken} and ${NextShardIterator} stand for the latest given
+// step's member; in replies tokens are replaced by <token>.
 namespace millrace::test {
 namespace {
 
@@ -42,8 +42,10 @@ constexpr const char* kVolatile[] = {"ShardIterator", "NextShardIterator", "Next
 void normalise(Json& value) {
   if (value.is_object())
     for (auto& [key, member] : value.items()) {
-      if (std::find(std::begin(kVolatile), std::end(kVolatile), key) != std::end(kVolatile) && member.is_string()) member = "<token>";
-      else normalise(member);
+      if (std::find(std::begin(kVolatile), std::end(kVolatile), key) != std::end(kVolatile) && member.is_string())
+        member = "<token>";
+      else
+        normalise(member);
     }
   else if (value.is_array())
     for (Json& item : value) normalise(item);
@@ -52,7 +54,8 @@ void normalise(Json& value) {
 std::string substituted(std::string text, const std::map<std::string, std::string>& known) {
   for (const auto& [name, value] : known) {
     const std::string hole = "${" + name + "}";
-    for (std::size_t at = text.find(hole); at != text.npos; at = text.find(hole, at + value.size())) text.replace(at, hole.size(), value);
+    for (std::size_t at = text.find(hole); at != text.npos; at = text.find(hole, at + value.size()))
+      text.replace(at, hole.size(), value);
   }
   return text;
 }
@@ -102,7 +105,8 @@ TEST_P(Golden, ReplyIsAsRecorded) {
 
 std::string case_name(const ::testing::TestParamInfo<std::string>& info) {
   std::string name = info.param;
-  std::replace_if(name.begin(), name.end(), [](char c) { return c == '/' || c == '-' || c == '.'; }, '_');
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == '/' || c == '-' || c == '.'; }, '_');
   return name;
 }
 INSTANTIATE_TEST_SUITE_P(Kinesis, Golden, ::testing::ValuesIn(cases()), case_name);
@@ -126,7 +130,9 @@ TEST(OperationTable, EveryOperationHasItsSourceAGoldenReplyAndARejection) {
     const std::string name(operation->name);
     SCOPED_TRACE(name);
     const std::string source = text_of(kOps / (snake(name) + ".cpp"));
-    EXPECT_NE(source.find("\n// Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_" + name + ".html\n"), source.npos);
+    EXPECT_NE(
+        source.find("\n// Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_" + name + ".html\n"),
+        source.npos);
     int replies = 0, rejections = 0;
     if (fs::exists(kGolden / name))
       for (const auto& entry : fs::directory_iterator(kGolden / name)) {
@@ -151,7 +157,8 @@ TEST(KnownServices, AreFoundByTargetPrefixAndSigningName) {
   EXPECT_TRUE(services::known_unserved_service("GraniteServiceVersion20100801"));
   EXPECT_FALSE(services::known_unserved_service(""));
   EXPECT_FALSE(services::known_unserved_service("nosuchservice"));
-  for (const services::Service& service : services::all_services()) EXPECT_FALSE(services::known_unserved_service(service.name));
+  for (const services::Service& service : services::all_services())
+    EXPECT_FALSE(services::known_unserved_service(service.name));
 }
 
 }  // namespace

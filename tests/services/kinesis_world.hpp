@@ -64,9 +64,13 @@ class KinesisWorld {
     return got.body.empty() ? Json() : got.json();
   }
 
-  void create(const std::string& name, int shards = 1) { ok("CreateStream", {{"StreamName", name}, {"ShardCount", shards}}); }
-  std::string iterator(const std::string& name, const std::string& shard = "shardId-000000000000", const std::string& type = "TRIM_HORIZON") {
-    return ok("GetShardIterator", {{"StreamName", name}, {"ShardId", shard}, {"ShardIteratorType", type}})["ShardIterator"];
+  void create(const std::string& name, int shards = 1) {
+    ok("CreateStream", {{"StreamName", name}, {"ShardCount", shards}});
+  }
+  std::string iterator(const std::string& name, const std::string& shard = "shardId-000000000000",
+                       const std::string& type = "TRIM_HORIZON") {
+    return ok("GetShardIterator",
+              {{"StreamName", name}, {"ShardId", shard}, {"ShardIteratorType", type}})["ShardIterator"];
   }
   Json put(const std::string& name, const std::string& key, const std::string& data) {
     return ok("PutRecord", {{"StreamName", name}, {"PartitionKey", key}, {"Data", codec::base64::encode(data)}});

@@ -13,19 +13,28 @@ class OddStreams final : public streams::Streams {
   std::function<streams::StreamRef(std::string_view name)> found_by_name;
   std::function<streams::StreamRef(std::uint64_t incarnation)> found_by_incarnation;
 
-  streams::StreamRef find(std::string_view name) const override { return found_by_name ? found_by_name(name) : inner_.find(name); }
+  streams::StreamRef find(std::string_view name) const override {
+    return found_by_name ? found_by_name(name) : inner_.find(name);
+  }
   streams::StreamRef find_incarnation(std::uint64_t incarnation) const override {
     return found_by_incarnation ? found_by_incarnation(incarnation) : inner_.find_incarnation(incarnation);
   }
-  std::vector<streams::StreamRef> list(std::string_view after, std::size_t limit) const override { return inner_.list(after, limit); }
+  std::vector<streams::StreamRef> list(std::string_view after, std::size_t limit) const override {
+    return inner_.list(after, limit);
+  }
   std::uint64_t open_shards() const override { return inner_.open_shards(); }
-  awaitable<streams::Result<streams::StreamRef>> create(streams::CreateStream spec) override { return inner_.create(std::move(spec)); }
+  awaitable<streams::Result<streams::StreamRef>> create(streams::CreateStream spec) override {
+    return inner_.create(std::move(spec));
+  }
   awaitable<streams::Result<>> remove(std::string name) override { return inner_.remove(std::move(name)); }
-  awaitable<streams::Result<>> add_tags(std::string name, streams::Tags tags) override { return inner_.add_tags(std::move(name), std::move(tags)); }
+  awaitable<streams::Result<>> add_tags(std::string name, streams::Tags tags) override {
+    return inner_.add_tags(std::move(name), std::move(tags));
+  }
   awaitable<streams::Result<>> remove_tags(std::string name, std::vector<std::string> keys) override {
     return inner_.remove_tags(std::move(name), std::move(keys));
   }
-  awaitable<streams::Result<>> set_retention(std::string name, std::chrono::hours retention, RetentionChange change) override {
+  awaitable<streams::Result<>> set_retention(std::string name, std::chrono::hours retention,
+                                             RetentionChange change) override {
     return inner_.set_retention(std::move(name), retention, change);
   }
   awaitable<streams::Result<>> clear() override { return inner_.clear(); }

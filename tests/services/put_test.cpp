@@ -9,7 +9,9 @@ namespace {
 
 std::string base64(std::string_view bytes) { return codec::base64::encode(bytes); }
 Json entry(const std::string& key, std::string_view data) { return {{"PartitionKey", key}, {"Data", base64(data)}}; }
-Json request(const std::string& stream, Json records) { return {{"StreamName", stream}, {"Records", std::move(records)}}; }
+Json request(const std::string& stream, Json records) {
+  return {{"StreamName", stream}, {"Records", std::move(records)}};
+}
 // Large requests and replies are put together and looked at as text: a JSON tree is slow without optimisation.
 std::string large_request(const std::string& data, int count, const std::string& key = "k") {
   const std::string one = R"({"PartitionKey":")" + key + R"(","Data":")" + base64(data) + R"("})";
@@ -29,7 +31,8 @@ std::string shard_name(int index) {
 // Every member of a request that names it makes the table-driven decoder read the whole: the value has an escape.
 std::string made_unusual(std::string text) {
   if (const auto brace = text.find('{'); brace != std::string::npos && text.find_first_not_of(" \t\r\n") == brace)
-    text.insert(brace + 1, text.find_first_not_of(" \t\r\n", brace + 1) == text.find('}') ? R"("StreamId":"\u0061")" : R"("StreamId":"\u0061",)");
+    text.insert(brace + 1, text.find_first_not_of(" \t\r\n", brace + 1) == text.find('}') ? R"("StreamId":"\u0061")"
+                                                                                          : R"("StreamId":"\u0061",)");
   return text;
 }
 
@@ -39,7 +42,8 @@ TEST(PutRecords, FiveHundredOverManyShardsComeBackInOrderWithinEachShard) {
   std::map<std::string, std::vector<std::string>> sent;  // shard -> numbers in request order
   for (int round = 0; round < 3; ++round) {
     Json records = Json::array();
-    for (int i = 0; i < 500; ++i) records.push_back(entry("key-" + std::to_string(i * 37 % 91), std::to_string(round * 500 + i)));
+    for (int i = 0; i < 500; ++i)
+      records.push_back(entry("key-" + std::to_string(i * 37 % 91), std::to_string(round * 500 + i)));
     const Json reply = world.ok("PutRecords", request("s", records));
     EXPECT_EQ(reply["FailedRecordCount"], 0);
     ASSERT_EQ(reply["Records"].size(), 500u);
@@ -69,9 +73,12 @@ TEST(PutRecords, AnyBytesAndKeysSurviveTheRoundTrip) {
   world.create("s");
   std::string all_bytes;
   for (int i = 0; i < 256; ++i) all_bytes += static_cast<char>(i);
-  const std::vector<std::pair<std::string, std::string>> pairs = {
-      {"plain", "text"},        {"\xe4\xb8\xad\xe6\x96\x87", all_bytes}, {"\xf0\x9f\x98\x80", std::string(1, '\0')}, {"q\"b\\s/", "\xff\xfb"},
-      {"ctl\x01\n\t\x7f", ""}, {std::string(256, 'k'), std::string(1000, 'd')}};
+  const std::vector<std::pair<std::string, std::string>> pairs = {{"plain", "text"},
+                                                                  {"\xe4\xb8\xad\xe6\x96\x87", all_bytes},
+                                                                  {"\xf0\x9f\x98\x80", std::string(1, '\0')},
+                                                                  {"q\"b\\s/", "\xff\xfb"},
+                                                                  {"ctl\x01\n\t\x7f", ""},
+                                                                  {std::string(256, 'k'), std::string(1000, 'd')}};
   Json records = Json::array();
   for (const auto& [key, data] : pairs) records.push_back(entry(key, data));
   world.ok("PutRecords", request("s", records));
@@ -99,8 +106,9 @@ TEST(PutRecords, EscapesAreUndoneWhereverTheyStand) {
 TEST(PutRecords, ExplicitHashKeysChooseTheShard) {
   KinesisWorld world;
   world.create("s", 4);
-  const std::vector<std::string> hashes = {"0", "85070591730234615865843651857942052863", "85070591730234615865843651857942052864",
-                                           "170141183460469231731687303715884105728", "340282366920938463463374607431768211455"};
+  const std::vector<std::string> hashes = {
+      "0", "85070591730234615865843651857942052863", "85070591730234615865843651857942052864",
+      "170141183460469231731687303715884105728", "340282366920938463463374607431768211455"};
   Json records = Json::array();
   for (const std::string& hash : hashes) {
     records.push_back(entry("same key", "x"));
@@ -110,15 +118,18 @@ TEST(PutRecords, ExplicitHashKeysChooseTheShard) {
   const Json reply = world.ok("PutRecords", request("s", records));
   std::vector<std::string> shards;
   for (const Json& one : reply["Records"]) shards.push_back(one["ShardId"]);
-  EXPECT_EQ(shards, (std::vector<std::string>{shard_name(0), shard_name(0), shard_name(1), shard_name(2), shard_name(3), shard_name(0)}));
+  EXPECT_EQ(shards, (std::vector<std::string>{shard_name(0), shard_name(0), shard_name(1), shard_name(2), shard_name(3),
+                                              shard_name(0)}));
 }
 
 TEST(PutRecords, NothingIsPutWhenOneRecordIsRefused) {
   KinesisWorld world;
   world.create("s", 2);
-  for (const char* bad : {R"({"PartitionKey":"k","Data":"?==="})", R"({"PartitionKey":"","Data":""})", R"({"PartitionKey":"k"})",
-                          R"({"PartitionKey":"k","Data":"","ExplicitHashKey":"999999999999999999999999999999999999999"})"}) {
-    const Answer answer = world.call_text("PutRecords", std::string(R"({"StreamName":"s","Records":[{"PartitionKey":"a","Data":"MQ=="},)") + bad + "]}");
+  for (const char* bad :
+       {R"({"PartitionKey":"k","Data":"?==="})", R"({"PartitionKey":"","Data":""})", R"({"PartitionKey":"k"})",
+        R"({"PartitionKey":"k","Data":"","ExplicitHashKey":"999999999999999999999999999999999999999"})"}) {
+    const Answer answer = world.call_text(
+        "PutRecords", std::string(R"({"StreamName":"s","Records":[{"PartitionKey":"a","Data":"MQ=="},)") + bad + "]}");
     EXPECT_EQ(answer.status, 400) << bad;
   }
   EXPECT_TRUE(world.records("s", shard_name(0)).empty());
@@ -132,17 +143,23 @@ TEST(PutRecords, CountAndSizesAreBounded) {
   for (int i = 0; i < 501; ++i) records.push_back(entry("k", ""));
   Answer answer = world.call("PutRecords", request("s", records));
   EXPECT_EQ(answer.type(), "ValidationException");
-  EXPECT_NE(answer.message().find("at 'records' failed to satisfy constraint: Member must have length less than or equal to 500"), std::string::npos);
+  EXPECT_NE(answer.message().find(
+                "at 'records' failed to satisfy constraint: Member must have length less than or equal to 500"),
+            std::string::npos);
   EXPECT_LT(answer.body.size(), 100'000u);
 
   const std::string largest(1024 * 1024 - 1, 'x');
   EXPECT_EQ(world.call_text("PutRecords", large_request(largest, 1)).status, 200);
   answer = world.call_text("PutRecords", large_request(largest, 1, "kk"));
-  EXPECT_EQ(answer.message(), "1 validation error detected: Value 'java.nio.HeapByteBuffer[pos=0 lim=1048575 cap=1048575]' at "
-                              "'records.1.member.data' failed to satisfy constraint: Member must have length less than or equal to 1048576");
+  EXPECT_EQ(
+      answer.message(),
+      "1 validation error detected: Value 'java.nio.HeapByteBuffer[pos=0 lim=1048575 cap=1048575]' at "
+      "'records.1.member.data' failed to satisfy constraint: Member must have length less than or equal to 1048576");
   answer = world.call_text("PutRecords", large_request(largest + "xx", 1));
-  EXPECT_EQ(answer.message(), "1 validation error detected: Value 'java.nio.HeapByteBuffer[pos=0 lim=1048577 cap=1048577]' at "
-                              "'records.1.member.data' failed to satisfy constraint: Member must have length less than or equal to 1048576");
+  EXPECT_EQ(
+      answer.message(),
+      "1 validation error detected: Value 'java.nio.HeapByteBuffer[pos=0 lim=1048577 cap=1048577]' at "
+      "'records.1.member.data' failed to satisfy constraint: Member must have length less than or equal to 1048576");
 
   std::string most = large_request(largest, 5);
   EXPECT_EQ(world.call_text("PutRecords", most).status, 200);
@@ -157,11 +174,13 @@ TEST(PutRecord, SizesAreBounded) {
   KinesisWorld world;
   world.create("s");
   auto put = [&](const std::string& key, std::size_t bytes) {
-    return world.call("PutRecord", Json{{"StreamName", "s"}, {"PartitionKey", key}, {"Data", base64(std::string(bytes, 'x'))}});
+    return world.call("PutRecord",
+                      Json{{"StreamName", "s"}, {"PartitionKey", key}, {"Data", base64(std::string(bytes, 'x'))}});
   };
   EXPECT_EQ(put("k", 1024 * 1024 - 1).status, 200);
-  EXPECT_EQ(put("k", 1024 * 1024).message(), "1 validation error detected: Value 'java.nio.HeapByteBuffer[pos=0 lim=1048576 cap=1048576]' at "
-                                             "'data' failed to satisfy constraint: Member must have length less than or equal to 1048576");
+  EXPECT_EQ(put("k", 1024 * 1024).message(),
+            "1 validation error detected: Value 'java.nio.HeapByteBuffer[pos=0 lim=1048576 cap=1048576]' at "
+            "'data' failed to satisfy constraint: Member must have length less than or equal to 1048576");
 }
 
 TEST(PutRecord, PartitionKeysAreCountedInCodePoints) {
@@ -185,9 +204,11 @@ TEST(PutRecord, OrderingNumberMayNotComeFromTheFuture) {
   EXPECT_GT(world.ok("PutRecord", again)["SequenceNumber"].get<std::string>(), number);
   const streams::SequenceNumbers numbers(0, world.streams->find("s")->shards[0]->created_s);
   Json future = again;
-  future["SequenceNumberForOrdering"] = numbers.text(log::Position{5}, world.clock.now().time_since_epoch().count() + 1000);
+  future["SequenceNumberForOrdering"] =
+      numbers.text(log::Position{5}, world.clock.now().time_since_epoch().count() + 1000);
   const Answer answer = world.call("PutRecord", future);
-  EXPECT_EQ(answer.message(), "ExclusiveMinimumSequenceNumber " + future["SequenceNumberForOrdering"].get<std::string>() +
+  EXPECT_EQ(answer.message(), "ExclusiveMinimumSequenceNumber " +
+                                  future["SequenceNumberForOrdering"].get<std::string>() +
                                   " used in PutRecord on stream s under account 000000000000 is invalid.");
 }
 
@@ -350,7 +371,8 @@ class RequestMaker {
 
   std::string put_records() {
     std::string body = "{" + stream() + ",\"Records\":";
-    if (one_in(40)) body += pick({"null", "{}", "\"x\"", "[]", "[null]", "[1]"});
+    if (one_in(40))
+      body += pick({"null", "{}", "\"x\"", "[]", "[null]", "[1]"});
     else {
       body += "[";
       const int count = one_in(20) ? below(60) : 1 + below(5);
@@ -362,21 +384,28 @@ class RequestMaker {
   std::string put_record() {
     const std::string members = record();
     std::string body = "{" + stream() + "," + members.substr(1, members.size() - 2) + extra();
-    if (one_in(6)) body += ",\"SequenceNumberForOrdering\":" + pick({"\"0\"", "\"x\"", "1", "\"49670424472017546014708914442613742440540493018770178050\"",
-                                                                        "\"99999999999999999999999999999999999999999999999999999999\""});
+    if (one_in(6))
+      body += ",\"SequenceNumberForOrdering\":" +
+              pick({"\"0\"", "\"x\"", "1", "\"49670424472017546014708914442613742440540493018770178050\"",
+                    "\"99999999999999999999999999999999999999999999999999999999\""});
     return damaged(body + "}");
   }
 
  private:
   int below(int limit) { return static_cast<int>(random_() % static_cast<std::uint32_t>(limit)); }
   bool one_in(int n) { return below(n) == 0; }
-  std::string pick(std::vector<std::string> options) { return options[static_cast<std::size_t>(below(static_cast<int>(options.size())))]; }
+  std::string pick(std::vector<std::string> options) {
+    return options[static_cast<std::size_t>(below(static_cast<int>(options.size())))];
+  }
 
   std::string stream() {
-    if (one_in(15)) return pick({R"("StreamName":"nosuch")", R"("StreamName":"a b")", R"("StreamName":5)", R"("Other":1)", R"("StreamName":null)",
-                                 R"("StreamARN":"arn:aws:kinesis:x:1:stream/s")", R"("StreamName":"t","StreamARN":"arn:aws:kinesis:us-east-1:123456789012:stream/s")"});
-    return pick({R"("StreamName":"s")", R"("StreamName":"s")", R"("StreamARN":"arn:aws:kinesis:us-east-1:123456789012:stream/s")",
-                 R"( "StreamName" : "\u0073" )", R"("StreamName":"s","StreamARN":"arn:aws:kinesis:us-east-1:123456789012:stream/s")",
+    if (one_in(15))
+      return pick({R"("StreamName":"nosuch")", R"("StreamName":"a b")", R"("StreamName":5)", R"("Other":1)",
+                   R"("StreamName":null)", R"("StreamARN":"arn:aws:kinesis:x:1:stream/s")",
+                   R"("StreamName":"t","StreamARN":"arn:aws:kinesis:us-east-1:123456789012:stream/s")"});
+    return pick({R"("StreamName":"s")", R"("StreamName":"s")",
+                 R"("StreamARN":"arn:aws:kinesis:us-east-1:123456789012:stream/s")", R"( "StreamName" : "\u0073" )",
+                 R"("StreamName":"s","StreamARN":"arn:aws:kinesis:us-east-1:123456789012:stream/s")",
                  R"("StreamName":"nosuch","StreamName":"s")"});
   }
   std::string record() {
@@ -384,17 +413,22 @@ class RequestMaker {
     std::vector<std::string> members;
     if (!one_in(60)) members.push_back("\"PartitionKey\":" + key());
     if (!one_in(60)) members.push_back("\"Data\":" + data());
-    if (one_in(5)) members.push_back("\"ExplicitHashKey\":" + pick({"\"0\"", "\"170141183460469231731687303715884105728\"", "\"1\"", "\"5\"",
-                                                                      one_in(8) ? "\"999999999999999999999999999999999999999\"" : "\"7\"",
-                                                                      one_in(8) ? "\"01\"" : "\"8\"", "null"}));
-    if (one_in(12)) members.push_back(pick({R"("Extra":{"Data":1})", R"("PartitionKey":"twice")", R"("Data":"AA==")", R"("PartitionKey":null)"}));
+    if (one_in(5))
+      members.push_back("\"ExplicitHashKey\":" +
+                        pick({"\"0\"", "\"170141183460469231731687303715884105728\"", "\"1\"", "\"5\"",
+                              one_in(8) ? "\"999999999999999999999999999999999999999\"" : "\"7\"",
+                              one_in(8) ? "\"01\"" : "\"8\"", "null"}));
+    if (one_in(12))
+      members.push_back(
+          pick({R"("Extra":{"Data":1})", R"("PartitionKey":"twice")", R"("Data":"AA==")", R"("PartitionKey":null)"}));
     std::shuffle(members.begin(), members.end(), random_);
     for (std::size_t i = 0; i < members.size(); ++i) (out += i ? "," : "") += members[i];
     return out + "}";
   }
   std::string key() {
     if (one_in(50)) return pick({"\"\"", "1", "true", "\"" + std::string(257, 'k') + "\"", "[]"});
-    return pick({"\"k" + std::to_string(below(1000)) + "\"", "\"caf\xc3\xa9\"", R"("\u00e9\ud83d\ude00")", R"("a\/b\\")", "\"" + std::string(256, 'k') + "\""});
+    return pick({"\"k" + std::to_string(below(1000)) + "\"", "\"caf\xc3\xa9\"", R"("\u00e9\ud83d\ude00")",
+                 R"("a\/b\\")", "\"" + std::string(256, 'k') + "\""});
   }
   std::string data() {
     if (one_in(50)) return pick({"\"abc\"", "\"ab=c\"", "\"ab*d\"", "\"YR==\"", "5", "{}"});
@@ -408,9 +442,15 @@ class RequestMaker {
     if (!one_in(25)) return body;
     const auto at = static_cast<std::size_t>(below(static_cast<int>(body.size())));
     switch (below(3)) {
-      case 0: body.resize(at); break;
-      case 1: body[at] = static_cast<char>(random_()); break;
-      default: body.insert(at, 1, "{}[]\",:\\"[below(8)]); break;
+      case 0:
+        body.resize(at);
+        break;
+      case 1:
+        body[at] = static_cast<char>(random_());
+        break;
+      default:
+        body.insert(at, 1, "{}[]\",:\\"[below(8)]);
+        break;
     }
     return body.empty() ? "{" : body;
   }
@@ -432,7 +472,9 @@ TEST(PlainAndTableDriven, AnswerAlikeAndPutAlike) {
     const char* operation = many ? "PutRecords" : "PutRecord";
     const Answer a = plain.call_text(operation, body);
     const Answer b = unusual.call_text(operation, made_unusual(body));
-    ASSERT_EQ(a.status, b.status) << i << " " << body.substr(0, 2000) << "\n" << a.body.substr(0, 500) << "\n" << b.body.substr(0, 500);
+    ASSERT_EQ(a.status, b.status) << i << " " << body.substr(0, 2000) << "\n"
+                                  << a.body.substr(0, 500) << "\n"
+                                  << b.body.substr(0, 500);
     ASSERT_EQ(a.body, b.body) << i << " " << body.substr(0, 2000);
     good += a.status == 200;
   }

@@ -5,7 +5,9 @@ namespace millrace::test {
 namespace {
 
 const std::string kFirst = "shardId-000000000000";
-std::string at(const Json& records, std::size_t index) { return *codec::base64::decode(records[index]["Data"].get<std::string>()); }
+std::string at(const Json& records, std::size_t index) {
+  return *codec::base64::decode(records[index]["Data"].get<std::string>());
+}
 
 class Reading : public ::testing::Test {
  protected:
@@ -14,14 +16,17 @@ class Reading : public ::testing::Test {
     return world_.ok("GetRecords", {{"ShardIterator", iterator}, {"Limit", limit}});
   }
   std::string iterator_at(const std::string& type, const std::string& number) {
-    return world_.ok("GetShardIterator",
-                     {{"StreamName", "s"}, {"ShardId", kFirst}, {"ShardIteratorType", type}, {"StartingSequenceNumber", number}})["ShardIterator"];
-  }
-  std::string iterator_at(TimePoint time) {
     return world_.ok("GetShardIterator", {{"StreamName", "s"},
                                           {"ShardId", kFirst},
-                                          {"ShardIteratorType", "AT_TIMESTAMP"},
-                                          {"Timestamp", static_cast<double>(time.time_since_epoch().count()) / 1000.0}})["ShardIterator"];
+                                          {"ShardIteratorType", type},
+                                          {"StartingSequenceNumber", number}})["ShardIterator"];
+  }
+  std::string iterator_at(TimePoint time) {
+    return world_.ok("GetShardIterator",
+                     {{"StreamName", "s"},
+                      {"ShardId", kFirst},
+                      {"ShardIteratorType", "AT_TIMESTAMP"},
+                      {"Timestamp", static_cast<double>(time.time_since_epoch().count()) / 1000.0}})["ShardIterator"];
   }
   std::string put(const std::string& data) { return world_.put("s", "k", data)["SequenceNumber"]; }
 
@@ -66,7 +71,8 @@ TEST_F(Reading, TrimmedNumbersAndTimesReadFromTheHorizon) {
   world_.clock.advance(std::chrono::hours(23));
   put("new");
   world_.clock.advance(std::chrono::hours(2));
-  for (const std::string& iterator : {iterator_at("AT_SEQUENCE_NUMBER", old), iterator_at("AFTER_SEQUENCE_NUMBER", old), iterator_at(then), world_.iterator("s")}) {
+  for (const std::string& iterator : {iterator_at("AT_SEQUENCE_NUMBER", old), iterator_at("AFTER_SEQUENCE_NUMBER", old),
+                                      iterator_at(then), world_.iterator("s")}) {
     const Json records = page(iterator)["Records"];
     ASSERT_EQ(records.size(), 1u);
     EXPECT_EQ(at(records, 0), "new");
@@ -121,7 +127,8 @@ TEST_F(Reading, IteratorsOfOtherAccountsAreInvalid) {
   services::Environment other{world_.clock, *world_.random, world_.budget, *world_.streams};
   other.account_id = "000000000001";
   const std::string iterator = world_.iterator("s");
-  EXPECT_EQ(world_.call_in(other, "GetRecords", Json{{"ShardIterator", iterator}}.dump()).message(), "Invalid ShardIterator.");
+  EXPECT_EQ(world_.call_in(other, "GetRecords", Json{{"ShardIterator", iterator}}.dump()).message(),
+            "Invalid ShardIterator.");
 }
 
 TEST_F(Reading, IteratorsLiveThreeHundredSecondsExactly) {
@@ -153,13 +160,15 @@ TEST_F(Reading, LargeRepliesComeInPiecesOfTheAnnouncedSize) {
   for (std::size_t i = 0; i < sent.size(); ++i) {
     ASSERT_EQ(at(got, i), sent[i]);
     ASSERT_EQ(got[i]["PartitionKey"], "k\"\xc3\xa9" + std::to_string(i % 500));
-    ASSERT_LT(got[i ? i - 1 : 0]["SequenceNumber"].get<std::string>(), got[i]["SequenceNumber"].get<std::string>() + (i ? "" : "+"));
+    ASSERT_LT(got[i ? i - 1 : 0]["SequenceNumber"].get<std::string>(),
+              got[i]["SequenceNumber"].get<std::string>() + (i ? "" : "+"));
   }
 }
 
 TEST_F(Reading, APieceOutlivesTheStream) {
   Json records = Json::array();
-  for (int i = 0; i < 500; ++i) records.push_back({{"PartitionKey", "k"}, {"Data", codec::base64::encode(std::string(1'000, 'x'))}});
+  for (int i = 0; i < 500; ++i)
+    records.push_back({{"PartitionKey", "k"}, {"Data", codec::base64::encode(std::string(1'000, 'x'))}});
   world_.ok("PutRecords", {{"StreamName", "s"}, {"Records", records}});
   services::Context context{world_.environment, "id"};
   services::Reply reply;
@@ -174,14 +183,17 @@ TEST_F(Reading, APageHasAtMostTenMebibytesAndTenThousandRecords) {
   // As text: a JSON tree of such pages is slow without optimisation.
   auto fill = [&](const std::string& stream, const std::string& data, int count, int times) {
     std::string text = R"({"StreamName":")" + stream + R"(","Records":[)";
-    for (int i = 0; i < count; ++i) text += (i ? R"(,{"PartitionKey":"k","Data":")" : R"({"PartitionKey":"k","Data":")") + codec::base64::encode(data) + "\"}";
+    for (int i = 0; i < count; ++i)
+      text += (i ? R"(,{"PartitionKey":"k","Data":")" : R"({"PartitionKey":"k","Data":")") +
+              codec::base64::encode(data) + "\"}";
     text += "]}";
     for (int i = 0; i < times; ++i) ASSERT_EQ(world_.call_text("PutRecords", text).status, 200);
   };
   auto records_in_page = [&](const std::string& stream) {
     const std::string body = world_.call("GetRecords", Json{{"ShardIterator", world_.iterator(stream)}}).body;
     std::size_t count = 0;
-    for (std::size_t at = body.find("\"PartitionKey\""); at != body.npos; at = body.find("\"PartitionKey\"", at + 1)) ++count;
+    for (std::size_t at = body.find("\"PartitionKey\""); at != body.npos; at = body.find("\"PartitionKey\"", at + 1))
+      ++count;
     return count;
   };
   fill("s", std::string(1'000'000, 'x'), 5, 3);
@@ -208,7 +220,8 @@ class AfterReshard : public ::testing::Test {
       if (ended_after_s) next->ended_s = created_s + *ended_after_s;
       return next;
     };
-    auto zero = shard(0, 0, 100), one = shard(1, 101, 200), two = shard(2, 101, 200), three = shard(3, 201, std::nullopt);
+    auto zero = shard(0, 0, 100), one = shard(1, 101, 200), two = shard(2, 101, 200),
+         three = shard(3, 201, std::nullopt);
     one->parent = two->parent = 0;
     three->parent = 1;
     three->adjacent_parent = 2;
@@ -267,15 +280,17 @@ TEST_F(AfterReshard, ExpiredShardsAreNotListed) {
 }
 
 TEST_F(AfterReshard, PagesKeepTheirFilter) {
-  Answer answer = world_.call_in(environment_, "ListShards",
-                                 Json{{"StreamName", "s"}, {"MaxResults", 1}, {"ShardFilter", at_time("FROM_TIMESTAMP", 150)}}.dump());
+  Answer answer = world_.call_in(
+      environment_, "ListShards",
+      Json{{"StreamName", "s"}, {"MaxResults", 1}, {"ShardFilter", at_time("FROM_TIMESTAMP", 150)}}.dump());
   std::string out;
   for (int pages = 0; pages < 5; ++pages) {
     const Json reply = answer.json();
     ASSERT_EQ(reply["Shards"].size(), 1u);
     out += reply["Shards"][0]["ShardId"].get<std::string>().back();
     if (!reply.contains("NextToken")) break;
-    answer = world_.call_in(environment_, "ListShards", Json{{"NextToken", reply["NextToken"]}, {"MaxResults", 1}}.dump());
+    answer =
+        world_.call_in(environment_, "ListShards", Json{{"NextToken", reply["NextToken"]}, {"MaxResults", 1}}.dump());
   }
   EXPECT_EQ(out, "123");
 }
@@ -291,9 +306,12 @@ TEST_F(AfterReshard, ClosedShardsShowTheirEndAndTheirParents) {
 }
 
 TEST_F(AfterReshard, TheEndOfAShardNamesItsChildrenAndHasNoNextIterator) {
-  const Answer iterator = world_.call_in(environment_, "GetShardIterator",
-                                         Json{{"StreamName", "s"}, {"ShardId", kFirst}, {"ShardIteratorType", "TRIM_HORIZON"}}.dump());
-  const Json got = world_.call_in(environment_, "GetRecords", Json{{"ShardIterator", iterator.json()["ShardIterator"]}}.dump()).json();
+  const Answer iterator =
+      world_.call_in(environment_, "GetShardIterator",
+                     Json{{"StreamName", "s"}, {"ShardId", kFirst}, {"ShardIteratorType", "TRIM_HORIZON"}}.dump());
+  const Json got =
+      world_.call_in(environment_, "GetRecords", Json{{"ShardIterator", iterator.json()["ShardIterator"]}}.dump())
+          .json();
   EXPECT_EQ(got["Records"].size(), 1u);
   EXPECT_FALSE(got.contains("NextShardIterator"));
   ASSERT_EQ(got["ChildShards"].size(), 2u);
@@ -334,7 +352,10 @@ TEST(Pages, AreCapped) {
 TEST(Retention, IncreasesAndDecreasesAreSeenAtOnce) {
   KinesisWorld world;
   world.create("s");
-  auto hours = [&] { return world.ok("DescribeStreamSummary", {{"StreamName", "s"}})["StreamDescriptionSummary"]["RetentionPeriodHours"].get<int>(); };
+  auto hours = [&] {
+    return world.ok("DescribeStreamSummary", {{"StreamName", "s"}})["StreamDescriptionSummary"]["RetentionPeriodHours"]
+        .get<int>();
+  };
   world.ok("IncreaseStreamRetentionPeriod", {{"StreamName", "s"}, {"RetentionPeriodHours", 8760}});
   EXPECT_EQ(hours(), 8760);
   world.put("s", "k", "old");

@@ -17,7 +17,8 @@ bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
 bool matches_decimal(std::string_view value, std::size_t digits_max) noexcept {
   if (value == "0") return true;
-  return !value.empty() && value[0] != '0' && value.size() <= digits_max && std::all_of(value.begin(), value.end(), is_digit);
+  return !value.empty() && value[0] != '0' && value.size() <= digits_max &&
+         std::all_of(value.begin(), value.end(), is_digit);
 }
 
 // Where ":stream/" stands in a well-formed stream ARN.
@@ -57,26 +58,33 @@ TagCharacters tag_characters(std::string_view text) noexcept {
     const auto lead = static_cast<unsigned char>(text[i]);
     const std::size_t size = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
     char32_t c = size == 1 ? lead : lead & (0xffu >> (size + 1));
-    for (std::size_t k = 1; k < size && i + k < text.size(); ++k) c = (c << 6) | (static_cast<unsigned char>(text[i + k]) & 0x3f);
+    for (std::size_t k = 1; k < size && i + k < text.size(); ++k)
+      c = (c << 6) | (static_cast<unsigned char>(text[i + k]) & 0x3f);
     i += size;
-    if (c == '%') found = TagCharacters::percent;
-    else if (!tag_letter(c) && (c >= 0x80 || std::string_view("_.:/=+-@").find(static_cast<char>(c)) == std::string_view::npos))
+    if (c == '%')
+      found = TagCharacters::percent;
+    else if (!tag_letter(c) &&
+             (c >= 0x80 || std::string_view("_.:/=+-@").find(static_cast<char>(c)) == std::string_view::npos))
       return TagCharacters::bad;
   }
   return found;
 }
 
 // AWS checks characters twice, with two texts; a percent sign passes the first check and fails the second.
-std::optional<ServiceError> tag_character_error(const Environment& environment, std::string_view stream, TagCharacters found,
-                                                std::string_view change) {
+std::optional<ServiceError> tag_character_error(const Environment& environment, std::string_view stream,
+                                                TagCharacters found, std::string_view change) {
   switch (found) {
-    case TagCharacters::good: return std::nullopt;
+    case TagCharacters::good:
+      return std::nullopt;
     case TagCharacters::bad:
-      return invalid_argument("Some tags contain invalid characters. Valid characters: Unicode letters, digits, white space, _ . / = + - % @.");
+      return invalid_argument(
+          "Some tags contain invalid characters. Valid characters: Unicode letters, digits, white space, _ . / = + - % "
+          "@.");
     case TagCharacters::percent:
-      return invalid_argument("Failed to " + std::string(change) + " s" + stream_text(environment, stream) +
-                              " because some tags contained illegal characters. The allowed characters are Unicode letters, "
-                              "white-spaces, '_',',','/','=','+','-','@'.");
+      return invalid_argument(
+          "Failed to " + std::string(change) + " s" + stream_text(environment, stream) +
+          " because some tags contained illegal characters. The allowed characters are Unicode letters, "
+          "white-spaces, '_',',','/','=','+','-','@'.");
   }
   std::abort();
 }
@@ -105,7 +113,8 @@ Outcome<std::string_view> selected_name(const StreamSelector& selector) {
   if (!selector.arn) return std::string_view(*selector.name);
   const std::string_view name = arn_resource_name(*selector.arn).value_or("");  // its pattern has been checked
   if (selector.name && *selector.name != name)
-    return invalid_argument("StreamName " + *selector.name + " and StreamARN " + *selector.arn + " do not name the same stream.");
+    return invalid_argument("StreamName " + *selector.name + " and StreamARN " + *selector.arn +
+                            " do not name the same stream.");
   return name;
 }
 
@@ -130,7 +139,8 @@ ServiceError shard_not_found(const Environment& environment, std::string_view st
           "Shard " + std::string(shard) + " in s" + stream_text(environment, stream) + " does not exist"};
 }
 
-ServiceError shard_id_unknown(const Environment& environment, std::string_view stream, std::string_view shard_as_given) {
+ServiceError shard_id_unknown(const Environment& environment, std::string_view stream,
+                              std::string_view shard_as_given) {
   return {"ResourceNotFoundException", 400,
           "Could not find shard " + std::string(shard_as_given) + " in s" + stream_text(environment, stream) + "."};
 }
@@ -138,17 +148,21 @@ ServiceError shard_id_unknown(const Environment& environment, std::string_view s
 ServiceError to_service_error(const streams::Error& error, const Environment& environment, const Subject& subject) {
   const std::string stream = stream_text(environment, subject.stream);
   switch (error.code) {
-    case streams::Errc::exists: return {"ResourceInUseException", 400, "S" + stream + " already exists."};
-    case streams::Errc::not_found: return stream_not_found(environment, subject.stream);
+    case streams::Errc::exists:
+      return {"ResourceInUseException", 400, "S" + stream + " already exists."};
+    case streams::Errc::not_found:
+      return stream_not_found(environment, subject.stream);
     case streams::Errc::not_active:
       return {"ResourceInUseException", 400, "S" + stream + " not ACTIVE, instead in state " + error.detail};
     case streams::Errc::shard_limit:
       return {"LimitExceededException", 400,
-              "This request would exceed the shard limit for the account " + environment.account_id + " in " + environment.region +
-                  ". Current shard count for the account: " + std::to_string(environment.streams.open_shards()) +
-                  ". Limit: " + std::to_string(kShardLimit) +
-                  ". Number of additional shards that would have resulted from this request: " + std::to_string(subject.shards_wanted) +
-                  ". Refer to the AWS Service Limits page (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for "
+              "This request would exceed the shard limit for the account " + environment.account_id + " in " +
+                  environment.region + ". Current shard count for the account: " +
+                  std::to_string(environment.streams.open_shards()) + ". Limit: " + std::to_string(kShardLimit) +
+                  ". Number of additional shards that would have resulted from this request: " +
+                  std::to_string(subject.shards_wanted) +
+                  ". Refer to the AWS Service Limits page "
+                  "(http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for "
                   "current limits and how to request higher limits."};
     case streams::Errc::too_many_tags:
       return invalid_argument("Failed to add tags to s" + stream +
@@ -156,21 +170,25 @@ ServiceError to_service_error(const streams::Error& error, const Environment& en
     case streams::Errc::retention_order: {
       const std::string wanted = std::to_string(subject.retention_wanted.count());
       const std::string now = std::to_string(subject.retention_now.count());
-      return invalid_argument("Requested retention period (" + wanted + " hours) for stream " + std::string(subject.stream) +
-                              (subject.retention_increase ? " can not be shorter than existing retention period (" + now +
-                                                                " hours). Use DecreaseRetentionPeriod API."
-                                                          : " can not be longer than existing retention period (" + now +
-                                                                " hours). Use IncreaseRetentionPeriod API."));
+      return invalid_argument("Requested retention period (" + wanted + " hours) for stream " +
+                              std::string(subject.stream) +
+                              (subject.retention_increase ? " can not be shorter than existing retention period (" +
+                                                                now + " hours). Use DecreaseRetentionPeriod API."
+                                                          : " can not be longer than existing retention period (" +
+                                                                now + " hours). Use IncreaseRetentionPeriod API."));
     }
-    case streams::Errc::failed: return {"InternalFailure", 500, ""};
+    case streams::Errc::failed:
+      return {"InternalFailure", 500, ""};
   }
   std::abort();
 }
 
-ServiceError to_service_error(const log::Error& error, const Environment& environment, std::string_view stream, std::string_view shard) {
+ServiceError to_service_error(const log::Error& error, const Environment& environment, std::string_view stream,
+                              std::string_view shard) {
   switch (error.code) {
     case log::Errc::not_found:
-    case log::Errc::ended: return stream_not_found(environment, stream);
+    case log::Errc::ended:
+      return stream_not_found(environment, stream);
     case log::Errc::full:
       return {"ProvisionedThroughputExceededException", 400,
               "Rate exceeded for shard " + std::string(shard) + " in s" + stream_text(environment, stream) + "."};
@@ -179,7 +197,8 @@ ServiceError to_service_error(const log::Error& error, const Environment& enviro
     case log::Errc::conflict:
     case log::Errc::write_failed:
     case log::Errc::damaged:
-    case log::Errc::stopped: return {"InternalFailure", 500, ""};
+    case log::Errc::stopped:
+      return {"InternalFailure", 500, ""};
   }
   std::abort();
 }
@@ -224,13 +243,15 @@ std::vector<const streams::Shard*> listed_shards(const streams::Stream& stream, 
   return shown;
 }
 
-std::optional<ServiceError> check_tags(const Environment& environment, std::string_view stream, const streams::Tags& tags) {
+std::optional<ServiceError> check_tags(const Environment& environment, std::string_view stream,
+                                       const streams::Tags& tags) {
   TagCharacters worst = TagCharacters::good;
   for (const auto& [key, value] : tags) worst = std::max({worst, tag_characters(key), tag_characters(value)});
   if (auto error = tag_character_error(environment, stream, worst, "add tags to")) return error;
   for (const auto& [key, value] : tags)
     if (reserved_tag(key))
-      return invalid_argument("Failed to add tags to s" + stream_text(environment, stream) + " because tag keys that start with 'aws:' are reserved.");
+      return invalid_argument("Failed to add tags to s" + stream_text(environment, stream) +
+                              " because tag keys that start with 'aws:' are reserved.");
   return std::nullopt;
 }
 
@@ -243,8 +264,8 @@ std::optional<ServiceError> check_tag_keys_to_remove(const Environment& environm
 
 // Base64 of `1 <issued ms> <listing>\n<after>`: opaque to clients, and nothing in it is worth forging.
 std::string write_page_token(const Environment& environment, const PageToken& token) {
-  return codec::base64::encode("1 " + std::to_string(environment.clock.now().time_since_epoch().count()) + " " + token.listing + "\n" +
-                               token.after);
+  return codec::base64::encode("1 " + std::to_string(environment.clock.now().time_since_epoch().count()) + " " +
+                               token.listing + "\n" + token.after);
 }
 
 Outcome<PageToken> read_page_token(const Environment& environment, std::string_view text, std::string_view operation) {
@@ -261,7 +282,8 @@ Outcome<PageToken> read_page_token(const Environment& environment, std::string_v
   // Compared as numbers: a forged issue time must not overflow time arithmetic.
   const std::int64_t now_ms = environment.clock.now().time_since_epoch().count();
   if (issued_ms < now_ms - std::chrono::milliseconds(kPageTokenLife).count() || issued_ms > now_ms)
-    return ServiceError{"ExpiredNextTokenException", 400, "The NextToken has expired. Tokens are valid for 300 seconds."};
+    return ServiceError{"ExpiredNextTokenException", 400,
+                        "The NextToken has expired. Tokens are valid for 300 seconds."};
   return token;
 }
 

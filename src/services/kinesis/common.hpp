@@ -20,8 +20,8 @@ inline constexpr Pattern kStreamArnPattern{R"(arn:aws.*:kinesis:.*:\d{12}:stream
 inline constexpr Pattern kHashKeyPattern{R"(0|([1-9]\d{0,38}))", matches_hash_key};
 inline constexpr Pattern kSequenceNumberPattern{R"(0|([1-9]\d{0,128}))", matches_sequence_number};
 
-/// How every operation names its stream: by name, by ARN, or by both when they agree. StreamId is taken and not looked at,
-/// as AWS does.
+/// How every operation names its stream: by name, by ARN, or by both when they agree. StreamId is taken and not looked
+/// at, as AWS does.
 struct StreamSelector {
   std::optional<std::string> name, arn, id;
 };
@@ -57,7 +57,8 @@ struct Subject {
 };
 /// One switch a layer: what a domain error is called on the wire.
 ServiceError to_service_error(const streams::Error& error, const Environment& environment, const Subject& subject);
-ServiceError to_service_error(const log::Error& error, const Environment& environment, std::string_view stream, std::string_view shard);
+ServiceError to_service_error(const log::Error& error, const Environment& environment, std::string_view stream,
+                              std::string_view shard);
 
 /// Shard ids are taken leniently: `shardId-000000000001`, `x-1` and `1` are shard 1. Nothing when it is no such number.
 std::optional<std::uint32_t> shard_index(std::string_view id) noexcept;
@@ -84,8 +85,9 @@ std::string shard_id(std::uint32_t index);
 std::vector<const streams::Shard*> listed_shards(const streams::Stream& stream, TimePoint now);
 inline constexpr auto kHashKeyRangeFields = fields(field<&HashKeyRangeOutput::starting>("StartingHashKey"),
                                                    field<&HashKeyRangeOutput::ending>("EndingHashKey"));
-inline constexpr auto kSequenceNumberRangeFields = fields(field<&SequenceNumberRangeOutput::starting>("StartingSequenceNumber"),
-                                                          field<&SequenceNumberRangeOutput::ending>("EndingSequenceNumber"));
+inline constexpr auto kSequenceNumberRangeFields =
+    fields(field<&SequenceNumberRangeOutput::starting>("StartingSequenceNumber"),
+           field<&SequenceNumberRangeOutput::ending>("EndingSequenceNumber"));
 inline constexpr auto kShardFields =
     fields(field<&ShardOutput::id>("ShardId"), field<&ShardOutput::parent>("ParentShardId"),
            field<&ShardOutput::adjacent_parent>("AdjacentParentShardId"),
@@ -99,10 +101,12 @@ inline constexpr auto kStreamModeFields = fields(field<&StreamModeOutput::mode>(
 struct EnhancedMonitoringOutput {
   std::vector<std::string> metrics;
 };
-inline constexpr auto kEnhancedMonitoringFields = fields(field<&EnhancedMonitoringOutput::metrics>("ShardLevelMetrics"));
+inline constexpr auto kEnhancedMonitoringFields =
+    fields(field<&EnhancedMonitoringOutput::metrics>("ShardLevelMetrics"));
 
 /// AWS's rules for tags beyond the lengths of their texts.
-std::optional<ServiceError> check_tags(const Environment& environment, std::string_view stream, const streams::Tags& tags);
+std::optional<ServiceError> check_tags(const Environment& environment, std::string_view stream,
+                                       const streams::Tags& tags);
 std::optional<ServiceError> check_tag_keys_to_remove(const Environment& environment, std::string_view stream,
                                                      const std::vector<std::string>& keys);
 

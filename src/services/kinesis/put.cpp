@@ -75,8 +75,10 @@ void route_all(const streams::Stream& stream, PutScratch& s) {
     const streams::Shard& shard = stream.route(s.hashes[i]);
     const std::uint32_t number = table.lane_of(shard, s.lanes);
     PutScratch::Lane& lane = s.lanes[number];
-    if (lane.first == kNone) lane.first = i;
-    else s.next_in_lane[lane.last] = i;
+    if (lane.first == kNone)
+      lane.first = i;
+    else
+      s.next_in_lane[lane.last] = i;
     lane.last = i;
     s.placed[i].shard = &shard;
     s.placed[i].lane = number;
@@ -87,7 +89,8 @@ void route_all(const streams::Stream& stream, PutScratch& s) {
 bool build_batches(PutScratch& s) {
   std::size_t bytes = 0;
   for (const PutEntry& entry : s.entries)
-    bytes += entry.key.size() + (entry.is_base64 ? codec::base64::decoded_size_max(entry.data.size()) : entry.data.size());
+    bytes +=
+        entry.key.size() + (entry.is_base64 ? codec::base64::decoded_size_max(entry.data.size()) : entry.data.size());
   s.builder.reset(log::batch_bytes_needed(s.entries.size(), bytes));
   s.batches.clear();
   s.ends.clear();
@@ -96,8 +99,10 @@ bool build_batches(PutScratch& s) {
     bool open = false;
     for (std::uint32_t i = lane.first; i != kNone; i = s.next_in_lane[i]) {
       const PutEntry& entry = s.entries[i];
-      const std::size_t data_max = entry.is_base64 ? codec::base64::decoded_size_max(entry.data.size()) : entry.data.size();
-      if (!open || s.builder.batch_bytes() + sizeof(log::RecordHead) + entry.key.size() + data_max > log::kBatchBytesMax) {
+      const std::size_t data_max =
+          entry.is_base64 ? codec::base64::decoded_size_max(entry.data.size()) : entry.data.size();
+      if (!open ||
+          s.builder.batch_bytes() + sizeof(log::RecordHead) + entry.key.size() + data_max > log::kBatchBytesMax) {
         s.builder.begin_batch();
         s.batches.push_back({s.builder.batch().bytes, static_cast<std::uint32_t>(s.ends.size()), 0, i});
         open = true;
@@ -124,7 +129,8 @@ void keep_ticket(PutScratch& s, const log::Ticket& ticket) {
 }
 
 // A record whose shard's log has ended since it was routed: look the stream up again and route again. True: staged.
-bool put_again(const Environment& environment, const std::string& name, PutScratch& s, const PutScratch::Ended& record) {
+bool put_again(const Environment& environment, const std::string& name, PutScratch& s,
+               const PutScratch::Ended& record) {
   Placed& placed = s.placed[record.entry];
   for (int attempt = 0; attempt < kRouteAttempts; ++attempt) {
     streams::StreamRef stream = environment.streams.find(name);
@@ -152,10 +158,11 @@ bool put_again(const Environment& environment, const std::string& name, PutScrat
 
 }  // namespace
 
-PutSession::PutSession() : scratch_([]() -> PutScratch& {
-  thread_local PutScratch scratch;
-  return scratch;
-}()) {
+PutSession::PutSession()
+    : scratch_([]() -> PutScratch& {
+        thread_local PutScratch scratch;
+        return scratch;
+      }()) {
   scratch_.entries.clear();
 }
 
@@ -204,8 +211,10 @@ std::optional<PutFailure> put_all(const Environment& environment, streams::Strea
 void write_sequence_number(PutScratch& s, std::size_t index, char* out) {
   const Placed& placed = s.placed[index];
   PutScratch::Lane& lane = s.lanes[placed.lane];
-  if (lane.next == placed.position) lane.numbers.next(placed.arrival_ms);
-  else lane.numbers = placed.shard->numbers.run(placed.position, placed.arrival_ms);
+  if (lane.next == placed.position)
+    lane.numbers.next(placed.arrival_ms);
+  else
+    lane.numbers = placed.shard->numbers.run(placed.position, placed.arrival_ms);
   lane.next = log::Position{placed.position.get() + 1};
   lane.numbers.write(out);
 }
@@ -235,15 +244,17 @@ Outcome<streams::StreamRef> find_stream_to_put(Context& context, const StreamSel
 }
 
 ServiceError explicit_hash_error(std::string_view hash) {
-  return invalid_argument("Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was " +
-                          std::string(hash));
+  return invalid_argument(
+      "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was " +
+      std::string(hash));
 }
 
 ServiceError record_too_large(std::string_view path, std::size_t data_bytes) {
   const std::string size = std::to_string(data_bytes);
   return {"ValidationException", 400,
-          "1 validation error detected: Value 'java.nio.HeapByteBuffer[pos=0 lim=" + size + " cap=" + size + "]' at '" + std::string(path) +
-              "' failed to satisfy constraint: Member must have length less than or equal to " + std::to_string(kRecordBytesMax)};
+          "1 validation error detected: Value 'java.nio.HeapByteBuffer[pos=0 lim=" + size + " cap=" + size + "]' at '" +
+              std::string(path) + "' failed to satisfy constraint: Member must have length less than or equal to " +
+              std::to_string(kRecordBytesMax)};
 }
 
 }  // namespace millrace::services::kinesis

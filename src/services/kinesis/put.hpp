@@ -12,16 +12,16 @@
 /// arrays that a thread keeps.
 namespace millrace::services::kinesis {
 
-inline constexpr std::size_t kRecordsMax = 500;                  ///< of one PutRecords
-inline constexpr std::size_t kRecordBytesMax = 1024 * 1024;      ///< data and partition key
-inline constexpr std::size_t kRequestBytesMax = 5 * 1024 * 1024; ///< data and partition keys of one PutRecords
-inline constexpr std::size_t kKeyCharsMax = 256;                 ///< code points
+inline constexpr std::size_t kRecordsMax = 500;                   ///< of one PutRecords
+inline constexpr std::size_t kRecordBytesMax = 1024 * 1024;       ///< data and partition key
+inline constexpr std::size_t kRequestBytesMax = 5 * 1024 * 1024;  ///< data and partition keys of one PutRecords
+inline constexpr std::size_t kKeyCharsMax = 256;                  ///< code points
 
 /// A record to put; the views live until put_all() returns.
 struct PutEntry {
   std::string_view key;
-  std::string_view data;          ///< base64 text, or the bytes themselves
-  std::string_view explicit_hash; ///< decimal, matching kHashKeyPattern; empty when not given
+  std::string_view data;           ///< base64 text, or the bytes themselves
+  std::string_view explicit_hash;  ///< decimal, matching kHashKeyPattern; empty when not given
   bool is_base64 = true;
 };
 
@@ -42,10 +42,10 @@ enum class PutFailure {
 
 /// One thread's arrays for the request under way. Not to be used across a suspension.
 struct PutScratch {
-  std::vector<PutEntry> entries;   ///< in: the request's records
-  std::vector<Placed> placed;      ///< out: one for each entry
-  std::vector<log::Ticket> open;   ///< out: what committed() must be awaited for
-  std::string_view offending_hash; ///< out: with bad_hash
+  std::vector<PutEntry> entries;         ///< in: the request's records
+  std::vector<Placed> placed;            ///< out: one for each entry
+  std::vector<log::Ticket> open;         ///< out: what committed() must be awaited for
+  std::string_view offending_hash;       ///< out: with bad_hash
   std::vector<streams::StreamRef> held;  ///< keeps the shards of `placed` alive
 
   struct Lane {
@@ -105,7 +105,9 @@ inline bool read_plain(codec::JsonReader& reader, std::string_view& out) {
 class StreamView {
  public:
   /// Whether `key` is a selector's member.
-  static bool names(std::string_view key) noexcept { return key == "StreamName" || key == "StreamARN" || key == "StreamId"; }
+  static bool names(std::string_view key) noexcept {
+    return key == "StreamName" || key == "StreamARN" || key == "StreamId";
+  }
   bool take(std::string_view key, codec::JsonReader& reader);
   /// The stream if there is one to put to and the members agree; null for the table-driven decoder to say why not.
   streams::StreamRef find(const Environment& environment) const;

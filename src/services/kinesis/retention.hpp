@@ -11,6 +11,7 @@ inline constexpr auto kRetentionInput =
     fields(field<&RetentionInput::hours>("RetentionPeriodHours"), stream_selector<&RetentionInput::stream>());
 
 /// What the increase and the decrease share: all but their direction.
-awaitable<Outcome<NoOutput>> change_retention(Context& context, RetentionInput in, streams::Streams::RetentionChange change);
+awaitable<Outcome<NoOutput>> change_retention(Context& context, RetentionInput in,
+                                              streams::Streams::RetentionChange change);
 
 }  // namespace millrace::services::kinesis

@@ -25,6 +25,7 @@ awaitable<Outcome<NoOutput>> add_tags_to_stream(Context& context, Input in) {
 
 }  // namespace
 
-extern constinit const Operation add_tags_to_stream_operation = operation<add_tags_to_stream, kInput>("AddTagsToStream");
+extern constinit const Operation add_tags_to_stream_operation =
+    operation<add_tags_to_stream, kInput>("AddTagsToStream");
 
 }  // namespace millrace::services::kinesis

@@ -31,9 +31,11 @@ awaitable<Outcome<NoOutput>> create_stream(Context& context, Input in) {
   if (!in.shard_count) {
     // AWS makes an on-demand stream of a request that names neither.
     if (!in.mode)
-      co_return invalid_argument("ShardCount must be given: without it the stream would be ON_DEMAND, which is not supported yet.");
+      co_return invalid_argument(
+          "ShardCount must be given: without it the stream would be ON_DEMAND, which is not supported yet.");
     co_return ServiceError{"ValidationException", 400,
-                           "1 validation error detected: Value null at 'shardCount' failed to satisfy constraint: Member must not be null"};
+                           "1 validation error detected: Value null at 'shardCount' failed to satisfy constraint: "
+                           "Member must not be null"};
   }
   streams::CreateStream spec;
   spec.name = in.name;

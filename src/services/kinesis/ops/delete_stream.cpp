@@ -9,7 +9,8 @@ struct Input {
   std::optional<bool> enforce_consumer_deletion;  // there are no registered consumers that could stand in the way
   StreamSelector stream;
 };
-constexpr auto kInput = fields(field<&Input::enforce_consumer_deletion>("EnforceConsumerDeletion"), stream_selector<&Input::stream>());
+constexpr auto kInput =
+    fields(field<&Input::enforce_consumer_deletion>("EnforceConsumerDeletion"), stream_selector<&Input::stream>());
 
 awaitable<Outcome<NoOutput>> delete_stream(Context& context, Input in) {
   const Outcome<streams::StreamRef> stream = find_stream(context, in.stream);

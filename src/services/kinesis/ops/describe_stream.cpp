@@ -28,13 +28,14 @@ struct Description {
   std::vector<EnhancedMonitoringOutput> monitoring;
   std::string encryption = "NONE";
 };
-constexpr auto kDescription =
-    fields(field<&Description::name>("StreamName"), field<&Description::arn>("StreamARN"), field<&Description::status>("StreamStatus"),
-           field<&Description::mode>("StreamModeDetails", of(kStreamModeFields)),
-           field<&Description::shards>("Shards", of(kShardFields)), field<&Description::more>("HasMoreShards"),
-           field<&Description::retention_hours>("RetentionPeriodHours"), field<&Description::created>("StreamCreationTimestamp"),
-           field<&Description::monitoring>("EnhancedMonitoring", of(kEnhancedMonitoringFields)),
-           field<&Description::encryption>("EncryptionType"));
+constexpr auto kDescription = fields(
+    field<&Description::name>("StreamName"), field<&Description::arn>("StreamARN"),
+    field<&Description::status>("StreamStatus"), field<&Description::mode>("StreamModeDetails", of(kStreamModeFields)),
+    field<&Description::shards>("Shards", of(kShardFields)), field<&Description::more>("HasMoreShards"),
+    field<&Description::retention_hours>("RetentionPeriodHours"),
+    field<&Description::created>("StreamCreationTimestamp"),
+    field<&Description::monitoring>("EnhancedMonitoring", of(kEnhancedMonitoringFields)),
+    field<&Description::encryption>("EncryptionType"));
 struct Output {
   Description description;
 };
@@ -71,6 +72,7 @@ awaitable<Outcome<Output>> describe_stream(Context& context, Input in) {
 
 }  // namespace
 
-extern constinit const Operation describe_stream_operation = operation<describe_stream, kInput, kOutput>("DescribeStream");
+extern constinit const Operation describe_stream_operation =
+    operation<describe_stream, kInput, kOutput>("DescribeStream");
 
 }  // namespace millrace::services::kinesis

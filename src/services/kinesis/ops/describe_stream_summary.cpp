@@ -21,13 +21,13 @@ struct Summary {
   std::int32_t consumers = 0;
   std::int32_t record_kib_max = 1024;
 };
-constexpr auto kSummary =
-    fields(field<&Summary::name>("StreamName"), field<&Summary::arn>("StreamARN"), field<&Summary::status>("StreamStatus"),
-           field<&Summary::mode>("StreamModeDetails", of(kStreamModeFields)), field<&Summary::retention_hours>("RetentionPeriodHours"),
-           field<&Summary::created>("StreamCreationTimestamp"),
-           field<&Summary::monitoring>("EnhancedMonitoring", of(kEnhancedMonitoringFields)),
-           field<&Summary::encryption>("EncryptionType"), field<&Summary::open_shards>("OpenShardCount"),
-           field<&Summary::consumers>("ConsumerCount"), field<&Summary::record_kib_max>("MaxRecordSizeInKiB"));
+constexpr auto kSummary = fields(
+    field<&Summary::name>("StreamName"), field<&Summary::arn>("StreamARN"), field<&Summary::status>("StreamStatus"),
+    field<&Summary::mode>("StreamModeDetails", of(kStreamModeFields)),
+    field<&Summary::retention_hours>("RetentionPeriodHours"), field<&Summary::created>("StreamCreationTimestamp"),
+    field<&Summary::monitoring>("EnhancedMonitoring", of(kEnhancedMonitoringFields)),
+    field<&Summary::encryption>("EncryptionType"), field<&Summary::open_shards>("OpenShardCount"),
+    field<&Summary::consumers>("ConsumerCount"), field<&Summary::record_kib_max>("MaxRecordSizeInKiB"));
 struct Output {
   Summary summary;
 };

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::int32_t kRecordsMax = 10'000;
 constexpr std::size_t kPageBytesMax = 10u << 20;
-constexpr std::size_t kWholeBytesMax = 64 * 1024;   // replies up to here are rendered at once
+constexpr std::size_t kWholeBytesMax = 64 * 1024;  // replies up to here are rendered at once
 constexpr std::size_t kPieceBytes = 256 * 1024;
 
 struct Input {
@@ -21,10 +21,10 @@ struct Input {
   std::string iterator;
   StreamSelector stream;  // StreamARN only: the iterator says which stream
 };
-constexpr auto kInput = fields(field<&Input::limit>("Limit", within(1, kRecordsMax)),
-                               field<&Input::iterator>("ShardIterator", length(1, 512)),
-                               field<&Input::stream, &StreamSelector::arn>("StreamARN", length(1, 2048), pattern(kStreamArnPattern)),
-                               field<&Input::stream, &StreamSelector::id>("StreamId"));
+constexpr auto kInput = fields(
+    field<&Input::limit>("Limit", within(1, kRecordsMax)), field<&Input::iterator>("ShardIterator", length(1, 512)),
+    field<&Input::stream, &StreamSelector::arn>("StreamARN", length(1, 2048), pattern(kStreamArnPattern)),
+    field<&Input::stream, &StreamSelector::id>("StreamId"));
 
 struct ChildShard {
   std::string id;
@@ -39,16 +39,17 @@ struct Output {
   std::int64_t behind_ms = 0;
   std::optional<std::vector<ChildShard>> children;
 };
-constexpr auto kOutput = fields(field<&Output::next>("NextShardIterator"), field<&Output::behind_ms>("MillisBehindLatest"),
-                                field<&Output::children>("ChildShards", of(kChildShard)));
+constexpr auto kOutput =
+    fields(field<&Output::next>("NextShardIterator"), field<&Output::behind_ms>("MillisBehindLatest"),
+           field<&Output::children>("ChildShards", of(kChildShard)));
 
 constexpr std::string_view kOpen = R"({"Records":[)";
 constexpr std::string_view kNumber = R"({"SequenceNumber":")";
 constexpr std::string_view kArrival = R"(","ApproximateArrivalTimestamp":)";
 constexpr std::string_view kData = R"(,"Data":")";
 constexpr std::string_view kKey = R"(","PartitionKey":)";
-constexpr std::size_t kFixedBytes =
-    kNumber.size() + codec::Decimal56::kDigits + kArrival.size() + kData.size() + kKey.size() + 1;  // and the closing brace
+constexpr std::size_t kFixedBytes = kNumber.size() + codec::Decimal56::kDigits + kArrival.size() + kData.size() +
+                                    kKey.size() + 1;  // and the closing brace
 
 char* put(char* at, std::string_view text) noexcept {
   std::memcpy(at, text.data(), text.size());
@@ -75,7 +76,8 @@ class ArrivalText {
 // Renders the page from pinned chunks, piece by piece.
 class RecordPieces final : public Pieces {
  public:
-  RecordPieces(log::ReadBatch batch, const streams::SequenceNumbers& numbers) : batch_(std::move(batch)), numbers_(numbers) {
+  RecordPieces(log::ReadBatch batch, const streams::SequenceNumbers& numbers)
+      : batch_(std::move(batch)), numbers_(numbers) {
     // Heads and keys only: the data's size gives that of its base64.
     size_ = kOpen.size() + (batch_.records ? batch_.records - 1 : 0);
     ArrivalText arrival;
@@ -134,8 +136,10 @@ class RecordPieces final : public Pieces {
   std::size_t render(const log::RecordRun& run, Buffer& out) {
     log::RecordView record;
     at_ = log::read_record(at_, record);
-    if (rendered_ == 0) sequence_ = numbers_.run(run.first, record.arrival_ms);
-    else sequence_.next(record.arrival_ms);
+    if (rendered_ == 0)
+      sequence_ = numbers_.run(run.first, record.arrival_ms);
+    else
+      sequence_.next(record.arrival_ms);
     const std::string_view arrival = arrival_.of(record.arrival_ms);
     char* const begin = out.prepare(1 + kFixedBytes + arrival.size() + codec::base64::encoded_size(record.data.size()) +
                                     codec::base64::kSlack + codec::json_quoted_size(record.key));
@@ -161,8 +165,8 @@ class RecordPieces final : public Pieces {
   std::optional<std::int64_t> last_arrival_ms_;
   bool begun_ = false, done_ = false;
   std::size_t run_ = 0;
-  const char* at_ = nullptr;     // the next record of the current run
-  std::uint32_t rendered_ = 0;   // of the current run
+  const char* at_ = nullptr;    // the next record of the current run
+  std::uint32_t rendered_ = 0;  // of the current run
   streams::SequenceNumbers::Run sequence_;
   ArrivalText arrival_;
 };
@@ -195,7 +199,8 @@ awaitable<void> get_records(Context& context, std::string_view body, Reply& repl
   const streams::Shard* shard = stream ? stream->find_shard(shard_id(fields->shard_index)) : nullptr;
   if (!shard) {
     // The iterator knows its stream by number, and that one is gone.
-    reply.error = shard_not_found(environment, in.stream.arn ? *selected_name(in.stream) : "(deleted)", shard_id(fields->shard_index));
+    reply.error = shard_not_found(environment, in.stream.arn ? *selected_name(in.stream) : "(deleted)",
+                                  shard_id(fields->shard_index));
     co_return;
   }
   if (in.stream.arn && *selected_name(in.stream) != stream->name) {
@@ -209,14 +214,17 @@ awaitable<void> get_records(Context& context, std::string_view body, Reply& repl
   request.bytes_max = kPageBytesMax;
   log::Result<log::ReadBatch> read = co_await shard->log->read(std::move(request));
   if (!read) {
-    reply.error = read.error().code == log::Errc::not_found ? shard_not_found(environment, stream->name, shard->id)
-                                                            : to_service_error(read.error(), environment, stream->name, shard->id);
+    reply.error = read.error().code == log::Errc::not_found
+                      ? shard_not_found(environment, stream->name, shard->id)
+                      : to_service_error(read.error(), environment, stream->name, shard->id);
     co_return;
   }
 
   Output rest;
-  if (read->ended) rest.children = children_of(*stream, *shard);
-  else rest.next = write_iterator(environment, *stream, *shard, read->next);
+  if (read->ended)
+    rest.children = children_of(*stream, *shard);
+  else
+    rest.next = write_iterator(environment, *stream, *shard, read->next);
   auto pieces = std::make_unique<RecordPieces>(std::move(*read), shard->numbers);
   rest.behind_ms = pieces->millis_behind();
   // The rest as an object of its own, its brace replaced by the records' end.

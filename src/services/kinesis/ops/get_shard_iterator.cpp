@@ -8,7 +8,8 @@
 namespace millrace::services::kinesis {
 namespace {
 
-constexpr std::string_view kTypes[] = {"AFTER_SEQUENCE_NUMBER", "LATEST", "AT_TIMESTAMP", "AT_SEQUENCE_NUMBER", "TRIM_HORIZON"};
+constexpr std::string_view kTypes[] = {"AFTER_SEQUENCE_NUMBER", "LATEST", "AT_TIMESTAMP", "AT_SEQUENCE_NUMBER",
+                                       "TRIM_HORIZON"};
 
 struct Input {
   std::string shard_id, type;
@@ -16,11 +17,10 @@ struct Input {
   std::optional<TimePoint> timestamp;
   StreamSelector stream;
 };
-constexpr auto kInput =
-    fields(field<&Input::shard_id>("ShardId", length(1, 128), pattern(kNamePattern)),
-           field<&Input::type>("ShardIteratorType", one_of(kTypes)),
-           field<&Input::number>("StartingSequenceNumber", pattern(kSequenceNumberPattern)),
-           field<&Input::timestamp>("Timestamp"), stream_selector<&Input::stream>());
+constexpr auto kInput = fields(field<&Input::shard_id>("ShardId", length(1, 128), pattern(kNamePattern)),
+                               field<&Input::type>("ShardIteratorType", one_of(kTypes)),
+                               field<&Input::number>("StartingSequenceNumber", pattern(kSequenceNumberPattern)),
+                               field<&Input::timestamp>("Timestamp"), stream_selector<&Input::stream>());
 
 struct Output {
   std::string iterator;
@@ -28,10 +28,10 @@ struct Output {
 constexpr auto kOutput = fields(field<&Output::iterator>("ShardIterator"));
 
 // Where a sequence number points to in this shard, or why it does not.
-Outcome<log::Position> position_of(const Environment& environment, const streams::Stream& stream, const streams::Shard& shard,
-                                   const std::string& number, bool after) {
-  const std::string invalid = "StartingSequenceNumber " + number + " used in GetShardIterator on shard " + shard.id + " in stream " +
-                              stream.name + " under account " + environment.account_id + " is invalid";
+Outcome<log::Position> position_of(const Environment& environment, const streams::Stream& stream,
+                                   const streams::Shard& shard, const std::string& number, bool after) {
+  const std::string invalid = "StartingSequenceNumber " + number + " used in GetShardIterator on shard " + shard.id +
+                              " in stream " + stream.name + " under account " + environment.account_id + " is invalid";
   const auto fields = streams::decode_sequence_number(number);
   if (!fields) return invalid_argument(invalid + ".");
   if (fields->shard_index != shard.index)
@@ -60,13 +60,15 @@ awaitable<Outcome<Output>> get_shard_iterator(Context& context, Input in) {
   const bool by_number = in.type == "AT_SEQUENCE_NUMBER" || in.type == "AFTER_SEQUENCE_NUMBER";
   if (by_number != in.number.has_value())
     co_return invalid_argument(
-        "Must either specify (1) AT_SEQUENCE_NUMBER or AFTER_SEQUENCE_NUMBER and StartingSequenceNumber or (2) TRIM_HORIZON or LATEST "
+        "Must either specify (1) AT_SEQUENCE_NUMBER or AFTER_SEQUENCE_NUMBER and StartingSequenceNumber or (2) "
+        "TRIM_HORIZON or LATEST "
         "and no StartingSequenceNumber. Request specified " +
         in.type + (in.number ? " and also a StartingSequenceNumber." : " and no StartingSequenceNumber."));
 
   log::Position position{0};  // TRIM_HORIZON: whatever the horizon is when it is read
   if (by_number) {
-    const Outcome<log::Position> found = position_of(environment, *stream, *shard, *in.number, in.type == "AFTER_SEQUENCE_NUMBER");
+    const Outcome<log::Position> found =
+        position_of(environment, *stream, *shard, *in.number, in.type == "AFTER_SEQUENCE_NUMBER");
     if (!found) co_return found.error();
     position = *found;
   } else if (in.type == "LATEST") {
@@ -74,7 +76,8 @@ awaitable<Outcome<Output>> get_shard_iterator(Context& context, Input in) {
   } else if (in.type == "AT_TIMESTAMP") {
     if (!in.timestamp)
       co_return invalid_argument(
-          "Must specify timestampInMillis parameter for iterator of type AT_TIMESTAMP. Current request has no timestamp parameter.");
+          "Must specify timestampInMillis parameter for iterator of type AT_TIMESTAMP. Current request has no "
+          "timestamp parameter.");
     if (*in.timestamp > now)
       co_return invalid_argument(
           "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. timestampInMillis: " +

@@ -11,8 +11,8 @@ namespace {
 
 constexpr std::int32_t kPageMax = 1'000;  // asking for more, up to 10,000, is allowed and gives 1,000
 
-constexpr std::string_view kFilterTypes[] = {"AFTER_SHARD_ID",    "AT_TRIM_HORIZON", "FROM_TRIM_HORIZON",
-                                             "AT_LATEST",         "AT_TIMESTAMP",    "FROM_TIMESTAMP"};
+constexpr std::string_view kFilterTypes[] = {"AFTER_SHARD_ID", "AT_TRIM_HORIZON", "FROM_TRIM_HORIZON",
+                                             "AT_LATEST",      "AT_TIMESTAMP",    "FROM_TIMESTAMP"};
 struct Filter {
   std::string type = "FROM_TRIM_HORIZON";
   std::optional<std::string> shard_id;
@@ -39,14 +39,15 @@ struct Output {
   std::vector<ShardOutput> shards;
   std::optional<std::string> next_token;
 };
-constexpr auto kOutput = fields(field<&Output::shards>("Shards", of(kShardFields)), field<&Output::next_token>("NextToken"));
+constexpr auto kOutput =
+    fields(field<&Output::shards>("Shards", of(kShardFields)), field<&Output::next_token>("NextToken"));
 
 // What is being listed: all that a page token carries.
 struct Listing {
   streams::StreamRef stream;
   std::string type;
-  std::int64_t at_ms = 0;  // of the filters by time
-  std::int64_t after = -1; // shard index
+  std::int64_t at_ms = 0;   // of the filters by time
+  std::int64_t after = -1;  // shard index
 };
 
 Outcome<Listing> first_page(Context& context, const Input& in) {
@@ -65,7 +66,8 @@ Outcome<Listing> first_page(Context& context, const Input& in) {
     listing.after = *index;
   }
   if (filter.type == "AT_TIMESTAMP" || filter.type == "FROM_TIMESTAMP") {
-    if (!filter.timestamp) return invalid_argument("Timestamp must be provided in a ShardFilter of type " + filter.type + ".");
+    if (!filter.timestamp)
+      return invalid_argument("Timestamp must be provided in a ShardFilter of type " + filter.type + ".");
     listing.at_ms = filter.timestamp->time_since_epoch().count();
   }
   if (in.after) {
@@ -86,7 +88,8 @@ Outcome<Listing> next_page(Context& context, const std::string& text) {
   in >> operation >> name >> incarnation >> listing.type >> listing.at_ms;
   const std::string& after = token->after;
   const auto parsed = std::from_chars(after.data(), after.data() + after.size(), listing.after);
-  if (!in || parsed.ec != std::errc{} || std::find(std::begin(kFilterTypes), std::end(kFilterTypes), listing.type) == std::end(kFilterTypes))
+  if (!in || parsed.ec != std::errc{} ||
+      std::find(std::begin(kFilterTypes), std::end(kFilterTypes), listing.type) == std::end(kFilterTypes))
     return invalid_argument("Invalid NextToken.");
   listing.stream = context.environment.streams.find(name);
   if (!listing.stream || listing.stream->incarnation != incarnation) return stream_not_found(context.environment, name);
@@ -95,12 +98,13 @@ Outcome<Listing> next_page(Context& context, const std::string& text) {
 
 bool shown(const Listing& listing, const streams::Shard& shard, TimePoint now) {
   if (static_cast<std::int64_t>(shard.index) <= listing.after) return false;
-  const std::int64_t horizon_ms =
-      std::max((now - listing.stream->retention).time_since_epoch().count(), listing.stream->created.time_since_epoch().count());
+  const std::int64_t horizon_ms = std::max((now - listing.stream->retention).time_since_epoch().count(),
+                                           listing.stream->created.time_since_epoch().count());
   const std::int64_t at_ms = std::max(horizon_ms, listing.at_ms);
   const bool ended_before = shard.ended_s && *shard.ended_s * 1000 + 999 < at_ms;
   if (listing.type == "AT_LATEST") return !shard.ended_s;
-  if (listing.type == "AT_TRIM_HORIZON" || listing.type == "AT_TIMESTAMP") return shard.created_s * 1000 <= at_ms && !ended_before;
+  if (listing.type == "AT_TRIM_HORIZON" || listing.type == "AT_TIMESTAMP")
+    return shard.created_s * 1000 <= at_ms && !ended_before;
   if (listing.type == "FROM_TIMESTAMP") return !ended_before;
   return true;  // AFTER_SHARD_ID, FROM_TRIM_HORIZON
 }
@@ -109,7 +113,8 @@ awaitable<Outcome<Output>> list_shards(Context& context, Input in) {
   const bool named = in.stream.name || in.stream.arn;
   if (!named && !in.next_token) co_return invalid_argument("Either NextToken or StreamName should be provided.");
   if (named && in.next_token) co_return invalid_argument("NextToken and StreamName cannot be provided together.");
-  if (in.next_token && in.after) co_return invalid_argument("NextToken and ExclusiveStartShardId cannot be provided together.");
+  if (in.next_token && in.after)
+    co_return invalid_argument("NextToken and ExclusiveStartShardId cannot be provided together.");
   if (in.next_token && in.stream_created)
     co_return invalid_argument("NextToken and StreamCreationTimestamp cannot be provided together.");
   const Outcome<Listing> listing = in.next_token ? next_page(context, *in.next_token) : first_page(context, in);
@@ -122,8 +127,8 @@ awaitable<Outcome<Output>> list_shards(Context& context, Input in) {
   for (const streams::Shard* shard : listed_shards(stream, now)) {
     if (!shown(*listing, *shard, now)) continue;
     if (out.shards.size() == limit) {
-      PageToken token{"ListShards " + stream.name + " " + std::to_string(stream.incarnation) + " " + listing->type + " " +
-                          std::to_string(listing->at_ms),
+      PageToken token{"ListShards " + stream.name + " " + std::to_string(stream.incarnation) + " " + listing->type +
+                          " " + std::to_string(listing->at_ms),
                       std::to_string(last)};
       out.next_token = write_page_token(context.environment, token);
       break;

@@ -20,18 +20,19 @@ struct Summary {
   StreamModeOutput mode;
   TimePoint created;
 };
-constexpr auto kSummary = fields(field<&Summary::name>("StreamName"), field<&Summary::arn>("StreamARN"),
-                                 field<&Summary::status>("StreamStatus"),
-                                 field<&Summary::mode>("StreamModeDetails", of(kStreamModeFields)),
-                                 field<&Summary::created>("StreamCreationTimestamp"));
+constexpr auto kSummary =
+    fields(field<&Summary::name>("StreamName"), field<&Summary::arn>("StreamARN"),
+           field<&Summary::status>("StreamStatus"), field<&Summary::mode>("StreamModeDetails", of(kStreamModeFields)),
+           field<&Summary::created>("StreamCreationTimestamp"));
 struct Output {
   std::vector<std::string> names;
   bool more = false;
   std::optional<std::string> next_token;
   std::vector<Summary> summaries;
 };
-constexpr auto kOutput = fields(field<&Output::names>("StreamNames"), field<&Output::more>("HasMoreStreams"),
-                                field<&Output::next_token>("NextToken"), field<&Output::summaries>("StreamSummaries", of(kSummary)));
+constexpr auto kOutput =
+    fields(field<&Output::names>("StreamNames"), field<&Output::more>("HasMoreStreams"),
+           field<&Output::next_token>("NextToken"), field<&Output::summaries>("StreamSummaries", of(kSummary)));
 
 awaitable<Outcome<Output>> list_streams(Context& context, Input in) {
   const Environment& environment = context.environment;
@@ -49,8 +50,9 @@ awaitable<Outcome<Output>> list_streams(Context& context, Input in) {
   const TimePoint now = environment.clock.now();
   for (const streams::StreamRef& stream : found) {
     out.names.push_back(stream->name);
-    out.summaries.push_back({stream->name, stream_arn(environment, stream->name), std::string(streams::status_name(stream->status(now))),
-                             StreamModeOutput{}, stream->created});
+    out.summaries.push_back({stream->name, stream_arn(environment, stream->name),
+                             std::string(streams::status_name(stream->status(now))), StreamModeOutput{},
+                             stream->created});
   }
   if (out.more) out.next_token = write_page_token(environment, {"ListStreams", found.back()->name});
   co_return out;

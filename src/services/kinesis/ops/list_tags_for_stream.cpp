@@ -10,8 +10,9 @@ struct Input {
   std::optional<std::string> after;
   StreamSelector stream;
 };
-constexpr auto kInput = fields(field<&Input::limit>("Limit", within(1, 50)),
-                               field<&Input::after>("ExclusiveStartTagKey", length(1, 128)), stream_selector<&Input::stream>());
+constexpr auto kInput =
+    fields(field<&Input::limit>("Limit", within(1, 50)), field<&Input::after>("ExclusiveStartTagKey", length(1, 128)),
+           stream_selector<&Input::stream>());
 
 struct Tag {
   std::string key, value;

@@ -14,10 +14,11 @@ struct Input {
   Blob data;
   StreamSelector stream;
 };
-constexpr auto kInput = fields(field<&Input::after>("SequenceNumberForOrdering", pattern(kSequenceNumberPattern)),
-                               field<&Input::key>("PartitionKey", length(1, kKeyCharsMax)),
-                               field<&Input::explicit_hash>("ExplicitHashKey", pattern(kHashKeyPattern)),
-                               field<&Input::data>("Data", length(0, kRecordBytesMax)), stream_selector<&Input::stream>());
+constexpr auto kInput =
+    fields(field<&Input::after>("SequenceNumberForOrdering", pattern(kSequenceNumberPattern)),
+           field<&Input::key>("PartitionKey", length(1, kKeyCharsMax)),
+           field<&Input::explicit_hash>("ExplicitHashKey", pattern(kHashKeyPattern)),
+           field<&Input::data>("Data", length(0, kRecordBytesMax)), stream_selector<&Input::stream>());
 
 // The plain case; false leaves the request to the table-driven decoder.
 bool read_entry(std::string_view body, PutEntry& entry, std::string_view& after, StreamView& stream) {
@@ -40,20 +41,22 @@ bool read_entry(std::string_view body, PutEntry& entry, std::string_view& after,
     }
     if (member->data() || !read_plain(reader, *member)) return false;
   }
-  if (reader.failed() || !reader.at_end() || !entry.data.data() || entry.data.size() % 4 != 0 || !key_fits(entry.key)) return false;
+  if (reader.failed() || !reader.at_end() || !entry.data.data() || entry.data.size() % 4 != 0 || !key_fits(entry.key))
+    return false;
   if (entry.explicit_hash.data() && !matches_hash_key(entry.explicit_hash)) return false;
   if (after.data() && !matches_sequence_number(after)) return false;
   return base64_bytes(entry.data) + entry.key.size() <= kRecordBytesMax;
 }
 
-// SequenceNumberForOrdering asks for a larger number than the one given, and a shard's numbers grow: only what cannot be
-// an earlier number is refused.
-std::optional<ServiceError> check_ordering(const Environment& environment, const streams::Stream& stream, std::string_view after) {
+// SequenceNumberForOrdering asks for a larger number than the one given, and a shard's numbers grow: only what cannot
+// be an earlier number is refused.
+std::optional<ServiceError> check_ordering(const Environment& environment, const streams::Stream& stream,
+                                           std::string_view after) {
   const auto fields = streams::decode_sequence_number(after);
   const auto now_s = std::chrono::floor<std::chrono::seconds>(environment.clock.now()).time_since_epoch().count();
   if (fields && fields->record_s <= now_s) return std::nullopt;
-  return invalid_argument("ExclusiveMinimumSequenceNumber " + std::string(after) + " used in PutRecord on stream " + stream.name +
-                          " under account " + environment.account_id + " is invalid.");
+  return invalid_argument("ExclusiveMinimumSequenceNumber " + std::string(after) + " used in PutRecord on stream " +
+                          stream.name + " under account " + environment.account_id + " is invalid.");
 }
 
 void render(PutScratch& scratch, Buffer& out) {
@@ -95,11 +98,13 @@ void put_record_now(Context& context, std::string_view body, Reply& reply, std::
     stream = *found;
     if (in.after && (reply.error = check_ordering(environment, *stream, *in.after))) return;
     scratch->entries.clear();
-    scratch->entries.push_back({in.key, in.data.bytes, in.explicit_hash ? std::string_view(*in.explicit_hash) : std::string_view{}, false});
+    scratch->entries.push_back(
+        {in.key, in.data.bytes, in.explicit_hash ? std::string_view(*in.explicit_hash) : std::string_view{}, false});
     failure = put_all(environment, stream, *scratch);
   }
   if (failure) {
-    reply.error = failure == PutFailure::bad_hash ? explicit_hash_error(scratch->offending_hash) : stream_not_found(environment, stream->name);
+    reply.error = failure == PutFailure::bad_hash ? explicit_hash_error(scratch->offending_hash)
+                                                  : stream_not_found(environment, stream->name);
     return;
   }
   const Placed& placed = scratch->placed[0];

@@ -19,12 +19,13 @@ struct Input {
   std::vector<Entry> records;
   StreamSelector stream;
 };
-constexpr auto kInput = fields(field<&Input::records>("Records", length(1, kRecordsMax),
-                                                      of(kEntry, "com.amazonaws.kinesis.v20131202.PutRecordsRequestEntry")),
-                               stream_selector<&Input::stream>());
+constexpr auto kInput =
+    fields(field<&Input::records>("Records", length(1, kRecordsMax),
+                                  of(kEntry, "com.amazonaws.kinesis.v20131202.PutRecordsRequestEntry")),
+           stream_selector<&Input::stream>());
 
-// The plain case, which is nearly every request: valid, without escapes or repeated members. False leaves the request to
-// the table-driven decoder, which finds the same entries or the exact error.
+// The plain case, which is nearly every request: valid, without escapes or repeated members. False leaves the request
+// to the table-driven decoder, which finds the same entries or the exact error.
 bool read_entries(std::string_view body, PutScratch& scratch, StreamView& stream) {
   codec::JsonReader reader(body);
   std::string_view name;
@@ -43,10 +44,14 @@ bool read_entries(std::string_view body, PutScratch& scratch, StreamView& stream
     if (seen || reader.peek() != codec::JsonType::array || !reader.begin_array()) return false;
     seen = true;
     while (reader.next_element()) {
-      if (scratch.entries.size() == kRecordsMax || reader.peek() != codec::JsonType::object || !reader.begin_object()) return false;
+      if (scratch.entries.size() == kRecordsMax || reader.peek() != codec::JsonType::object || !reader.begin_object())
+        return false;
       PutEntry& entry = scratch.entries.emplace_back();
       while (reader.next_member(name)) {
-        std::string_view* member = name == "Data" ? &entry.data : name == "PartitionKey" ? &entry.key : name == "ExplicitHashKey" ? &entry.explicit_hash : nullptr;
+        std::string_view* member = name == "Data"              ? &entry.data
+                                   : name == "PartitionKey"    ? &entry.key
+                                   : name == "ExplicitHashKey" ? &entry.explicit_hash
+                                                               : nullptr;
         if (!member) {
           reader.skip_value();
           continue;
@@ -69,7 +74,8 @@ std::optional<ServiceError> check_sizes(const Input& in) {
   for (std::size_t i = 0; i < in.records.size(); ++i) {
     const Entry& entry = in.records[i];
     const std::size_t size = entry.data.bytes.size() + entry.key.size();
-    if (size > kRecordBytesMax) return record_too_large("records." + std::to_string(i + 1) + ".member.data", entry.data.bytes.size());
+    if (size > kRecordBytesMax)
+      return record_too_large("records." + std::to_string(i + 1) + ".member.data", entry.data.bytes.size());
     bytes += size;
   }
   if (bytes > kRequestBytesMax) return invalid_argument("Records size exceeds 5 MB limit");
@@ -107,7 +113,8 @@ void render(const Environment& environment, const streams::Stream& stream, PutSc
       continue;
     }
     const std::string& id = placed.shard->id;
-    char* const begin = out.prepare(kNumber.size() + codec::Decimal56::kDigits + kShard.size() + id.size() + kClose.size());
+    char* const begin =
+        out.prepare(kNumber.size() + codec::Decimal56::kDigits + kShard.size() + id.size() + kClose.size());
     char* at = begin;
     auto put = [&at](std::string_view text) {
       std::memcpy(at, text.data(), text.size());
@@ -147,11 +154,14 @@ void put_records_now(Context& context, std::string_view body, Reply& reply, std:
     stream = *found;
     scratch->entries.clear();
     for (const Entry& entry : in.records)
-      scratch->entries.push_back({entry.key, entry.data.bytes, entry.explicit_hash ? std::string_view(*entry.explicit_hash) : std::string_view{}, false});
+      scratch->entries.push_back({entry.key, entry.data.bytes,
+                                  entry.explicit_hash ? std::string_view(*entry.explicit_hash) : std::string_view{},
+                                  false});
     failure = put_all(environment, stream, *scratch);
   }
   if (failure) {
-    reply.error = failure == PutFailure::bad_hash ? explicit_hash_error(scratch->offending_hash) : stream_not_found(environment, stream->name);
+    reply.error = failure == PutFailure::bad_hash ? explicit_hash_error(scratch->offending_hash)
+                                                  : stream_not_found(environment, stream->name);
     return;
   }
   render(environment, *stream, *scratch, reply.body);
