@@ -122,7 +122,9 @@ constexpr Key kKeys[] = {
 constexpr Member kStreamMembers[] = {
     {"StreamName", "Required; 1 to 128 of letters, digits, `_`, `.` and `-`."},
     {"ShardCount",
-     "How many shards a new stream gets; 1 when absent. An existing stream keeps its own, and the log says so."},
+     "Required: how many shards a new stream gets (without it a stream would be on demand, which is not available "
+     "yet). "
+     "An existing stream keeps its own, and the log says so."},
     {"RetentionPeriodHours", "24 to 8760; 24 when absent."},
     {"Tags", "Names and values."},
 };

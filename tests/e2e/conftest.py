@@ -4,11 +4,12 @@ import itertools
 import json
 import os
 import pathlib
+import queue
 import re
-import select
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -91,20 +92,20 @@ class Daemon:
             stdout=subprocess.PIPE,
             stderr=open(self.log_path, "ab"),
             text=True,
-            bufsize=1,
         )
+        lines = queue.SimpleQueue()
+        self.reader = threading.Thread(target=self._read, args=(self.process.stdout, lines), daemon=True)
+        self.reader.start()
         deadline = time.monotonic() + PATIENCE
-        while True:
-            ready, _, _ = select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))
-            line = self.process.stdout.readline() if ready else ""
+        line = ""
+        while not line.startswith("ready:"):
+            try:
+                line = lines.get(timeout=max(0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"not ready: {self.lines}\n{self.log()}") from None
             if not line:
-                code = self.process.poll() if ready else None
-                if ready:
-                    code = self.process.wait(PATIENCE)
-                raise AssertionError(f"not ready (exit {code}): {''.join(self.lines)}\n{self.log()}")
+                raise AssertionError(f"exit {self.process.wait(PATIENCE)}: {self.lines}\n{self.log()}")
             self.lines.append(line)
-            if line.startswith("ready:"):
-                break
         urls = {}
         kind = None
         for word in line.split()[1:]:
@@ -115,6 +116,14 @@ class Daemon:
         self.aws, self.gateway = urls["aws"][0], urls["gateway"][0]
         self.urls = urls
         return self
+
+    @staticmethod
+    def _read(output, lines):
+        """Every line of the output, then an empty one at its end."""
+        with output:
+            for line in output:
+                lines.put(line)
+        lines.put("")
 
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
@@ -129,7 +138,6 @@ class Daemon:
         if self.process.poll() is None:
             self.process.send_signal(with_signal)
         code = self.wait()
-        self.process.stdout.close()
         assert not SANITIZER.search(self.log()), self.log()
         assert code == expect, f"exit {code}, log:\n{self.log()}"
         return code
@@ -138,8 +146,6 @@ class Daemon:
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        if self.process:
-            self.process.stdout.close()
 
     def alive(self):
         return self.process.poll() is None

@@ -116,7 +116,7 @@ def test_requests_under_way_are_finished(start):
         reply += piece
     assert reply.startswith(b"HTTP/1.1 200"), reply
     assert b"SequenceNumber" in reply
-    daemon.stop()
+    assert daemon.wait() == 0, daemon.log()
     assert daemon.delivered() == b"event\n"
 
 
@@ -214,7 +214,7 @@ def stream(name="a", more=""):
         ("storage:\n  memory_limit: lots\n", 2, "storage.memory_limit: 'lots' is not a size"),
         (stream("a b"), 2, "stream 'a b': CreateStream: ValidationException: "),
         (stream("a", "    ShardCount: 0\n"), 2, "stream 'a': CreateStream: ValidationException: "),
-        (stream("a", "    RetentionPeriodHours: 1\n"), 2, "stream 'a': DecreaseStreamRetentionPeriod: InvalidArgumentException: "),
+        (stream("a", "    ShardCount: 1\n    RetentionPeriodHours: 1\n"), 2, "stream 'a': DecreaseStreamRetentionPeriod: InvalidArgumentException: "),
         ("delivery_streams:\n  - DeliveryStreamName: d\n", 2, "delivery stream 'd': CreateDeliveryStream: InvalidArgumentException: "),
     ],
     ids=["unknown-key", "bad-size", "bad-name", "bad-count", "bad-retention", "bad-delivery"],

@@ -16,11 +16,12 @@ OBJECT = re.compile(
 )
 
 
-def curl(*arguments):
+def curl(*arguments, body=None):
     """Status, headers in lower case, body."""
     done = subprocess.run(
         ["curl", "-sS", "-i", "--noproxy", "*", "--max-time", str(PATIENCE), *arguments],
         capture_output=True,
+        input=body,
         env=CLEAN_ENVIRONMENT,
         check=True,
     )
@@ -33,7 +34,7 @@ def curl(*arguments):
 
 
 def post(daemon, body, *options, path="/PROD/v1"):
-    return curl("-X", "POST", daemon.gateway + path, "--data-binary", body, *options)
+    return curl("-X", "POST", daemon.gateway + path, "--data-binary", "@-", *options, body=body.encode())
 
 
 def delivered_line(start, body, *options):
