@@ -93,31 +93,36 @@ class SeededRandom final : public Random {
   Generator generator_;
 };
 
-// The 8 hexadecimal digits of `value`, the most significant first, without a branch or a table.
-void write_hex(std::uint32_t value, char* out) noexcept {
+static_assert(std::endian::native == std::endian::little);
+
+// The 8 hexadecimal digits of `value`, the most significant in the lowest byte, without a branch or a table.
+std::uint64_t hex(std::uint32_t value) noexcept {
   std::uint64_t x = value;
   x = (x | x << 16) & 0x0000'ffff'0000'ffff;
   x = (x | x << 8) & 0x00ff'00ff'00ff'00ff;
   x = (x | x << 4) & 0x0f0f'0f0f'0f0f'0f0f;  // a digit a byte
   const std::uint64_t letters = (x + 0x0606'0606'0606'0606) >> 4 & 0x0101'0101'0101'0101;
   x += 0x3030'3030'3030'3030 + letters * ('a' - '0' - 10);
-  if constexpr (std::endian::native == std::endian::little) x = __builtin_bswap64(x);
-  std::memcpy(out, &x, sizeof x);
+  return __builtin_bswap64(x);
 }
 
+void write8(std::uint64_t digits, char* out) noexcept { std::memcpy(out, &digits, 8); }
+void write4(std::uint64_t digits, char* out) noexcept {
+  const auto low = static_cast<std::uint32_t>(digits);
+  std::memcpy(out, &low, 4);
+}
+
+// Straight from registers, so that no load waits for the stores before it.
 void write_uuid_of(std::uint64_t high, std::uint64_t low, unsigned version, char* out) noexcept {
   high = (high & 0xffff'ffff'ffff'0fff) | std::uint64_t{version} << 12;
   low = (low & 0x3fff'ffff'ffff'ffff) | 0x8000'0000'0000'0000;
-  char digits[32];
-  write_hex(static_cast<std::uint32_t>(high >> 32), digits);
-  write_hex(static_cast<std::uint32_t>(high), digits + 8);
-  write_hex(static_cast<std::uint32_t>(low >> 32), digits + 16);
-  write_hex(static_cast<std::uint32_t>(low), digits + 24);
-  std::memcpy(out, digits, 8);
-  std::memcpy(out + 9, digits + 8, 4);
-  std::memcpy(out + 14, digits + 12, 4);
-  std::memcpy(out + 19, digits + 16, 4);
-  std::memcpy(out + 24, digits + 20, 12);
+  const std::uint64_t second = hex(static_cast<std::uint32_t>(high)), third = hex(static_cast<std::uint32_t>(low >> 32));
+  write8(hex(static_cast<std::uint32_t>(high >> 32)), out);
+  write4(second, out + 9);
+  write4(second >> 32, out + 14);
+  write4(third, out + 19);
+  write4(third >> 32, out + 24);
+  write8(hex(static_cast<std::uint32_t>(low)), out + 28);
   out[8] = out[13] = out[18] = out[23] = '-';
 }
 
