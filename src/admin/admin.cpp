@@ -35,7 +35,8 @@ Answer json(int status, const Json& body) {
 Answer refused(int status, std::string_view why) { return json(status, Json{{"error", why}}); }
 
 awaitable<void> send(const Answer& answer, http::ResponseWriter& writer) {
-  std::array<http::Header, 3> headers{{{"Content-Type", answer.content_type}, {"Cache-Control", "no-store"}, {"Allow", answer.allow}}};
+  std::array<http::Header, 3> headers{
+      {{"Content-Type", answer.content_type}, {"Cache-Control", "no-store"}, {"Allow", answer.allow}}};
   const http::ResponseHead head{answer.status, std::span(headers).first(answer.allow.empty() ? 2 : 3)};
   const std::array<Slice, 1> body{Slice{answer.body, nullptr}};
   // The peer may be gone: then nobody is left to tell.
@@ -91,7 +92,8 @@ class Pages final : public Admin {
   Answer health() const {
     Json problems = Json::array();
     for (const auto& info : all_delivery_streams(dependencies_.delivery))
-      if (!info->last_error.empty()) problems.push_back({{"delivery_stream", info->spec.name}, {"reason", info->last_error}});
+      if (!info->last_error.empty())
+        problems.push_back({{"delivery_stream", info->spec.name}, {"reason", info->last_error}});
     const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started_);
     return json(200, {{"status", problems.empty() ? "ok" : "degraded"},
                       {"version", MILLRACE_VERSION},
@@ -115,7 +117,8 @@ class Pages final : public Admin {
       if (!given) co_return refused(400, "deadline must be like 250ms, 5s or 2m, and at most 15m");
       wait = *given;
     }
-    const std::vector<delivery::FlushFailure> failed = co_await dependencies_.delivery.flush(std::chrono::steady_clock::now() + wait);
+    const std::vector<delivery::FlushFailure> failed =
+        co_await dependencies_.delivery.flush(std::chrono::steady_clock::now() + wait);
     if (failed.empty()) co_return json(200, {{"flushed", true}});
     Json failures = Json::array();
     for (const delivery::FlushFailure& failure : failed)
@@ -124,7 +127,8 @@ class Pages final : public Admin {
   }
 
   awaitable<Answer> reset(const http::Request& request) {
-    if (request.headers.find("Origin")) co_return refused(403, "reset is not for browsers: the request has an Origin header");
+    if (request.headers.find("Origin"))
+      co_return refused(403, "reset is not for browsers: the request has an Origin header");
     if (!dependencies_.reset_enabled) co_return refused(403, "reset is not enabled");
     bool objects = false;
     for (const auto& [name, value] : query_parameters(request.query)) {
@@ -159,7 +163,9 @@ class Pages final : public Admin {
     co_return json(200, {{"reset", true}, {"objects", objects}});
   }
 
-  static Answer unknown_parameter(std::string_view name) { return refused(400, "unknown parameter " + std::string(name)); }
+  static Answer unknown_parameter(std::string_view name) {
+    return refused(400, "unknown parameter " + std::string(name));
+  }
 
   static Answer reset_failed(std::string_view what, std::string_view why) {
     logging::error("reset failed", {{"at", what}, {"error", why}});
@@ -175,6 +181,8 @@ class Pages final : public Admin {
 
 }  // namespace
 
-std::unique_ptr<Admin> make_admin(Dependencies dependencies) { return std::make_unique<Pages>(std::move(dependencies)); }
+std::unique_ptr<Admin> make_admin(Dependencies dependencies) {
+  return std::make_unique<Pages>(std::move(dependencies));
+}
 
 }  // namespace millrace::admin

@@ -32,7 +32,8 @@ std::vector<Sample> per_shard(const streams::Streams& streams, Value value) {
   std::vector<Sample> samples;
   for (const streams::StreamRef& stream : all_streams(streams))
     for (const auto& shard : stream->shards)
-      if (shard->log) samples.push_back({{{"stream", stream->name}, {"shard", shard->id}}, number(value(shard->log->progress()))});
+      if (shard->log)
+        samples.push_back({{{"stream", stream->name}, {"shard", shard->id}}, number(value(shard->log->progress()))});
   return samples;
 }
 
@@ -46,10 +47,10 @@ std::vector<Sample> per_delivery_stream(const delivery::Delivery& delivery, Valu
 
 std::vector<Sample> per_account(const MemoryBudget& budget) {
   constexpr std::array<std::pair<Account, const char*>, kAccounts> names{{{Account::chunks, "chunks"},
-                                                                         {Account::bodies, "bodies"},
-                                                                         {Account::replies, "replies"},
-                                                                         {Account::delivery, "delivery"},
-                                                                         {Account::connections, "connections"}}};
+                                                                          {Account::bodies, "bodies"},
+                                                                          {Account::replies, "replies"},
+                                                                          {Account::delivery, "delivery"},
+                                                                          {Account::connections, "connections"}}};
   std::vector<Sample> samples;
   for (const auto& [account, name] : names) samples.push_back({{{"account", name}}, number(budget.used(account))});
   return samples;
@@ -92,7 +93,8 @@ std::vector<streams::StreamRef> all_streams(const streams::Streams& streams) {
   }
 }
 
-std::vector<std::shared_ptr<const delivery::DeliveryStreamInfo>> all_delivery_streams(const delivery::Delivery& delivery) {
+std::vector<std::shared_ptr<const delivery::DeliveryStreamInfo>> all_delivery_streams(
+    const delivery::Delivery& delivery) {
   std::vector<std::shared_ptr<const delivery::DeliveryStreamInfo>> all;
   for (;;) {
     auto page = delivery.list(all.empty() ? "" : all.back()->spec.name, kPage);
@@ -105,7 +107,8 @@ std::vector<std::shared_ptr<const delivery::DeliveryStreamInfo>> all_delivery_st
 Measures::Measures(const Dependencies& dependencies) : registry_(dependencies.metrics) {
   add_shards(dependencies.streams);
   add_delivery(dependencies.delivery);
-  add("millrace_apis", "Deployed REST APIs.", Kind::gauge, [&gateway = dependencies.gateway] { return one(number(gateway.apis().size())); });
+  add("millrace_apis", "Deployed REST APIs.", Kind::gauge,
+      [&gateway = dependencies.gateway] { return one(number(gateway.apis().size())); });
   add_memory(dependencies.budget);
   add_process();
 }
@@ -119,12 +122,15 @@ void Measures::add(const char* name, const char* help, Kind kind, std::function<
 }
 
 void Measures::add_shards(const streams::Streams& streams) {
-  add("millrace_streams", "Streams, also those being made or deleted.", Kind::gauge, [&] { return one(number(all_streams(streams).size())); });
-  add("millrace_open_shards", "Open shards of all streams.", Kind::gauge, [&] { return one(number(streams.open_shards())); });
+  add("millrace_streams", "Streams, also those being made or deleted.", Kind::gauge,
+      [&] { return one(number(all_streams(streams).size())); });
+  add("millrace_open_shards", "Open shards of all streams.", Kind::gauge,
+      [&] { return one(number(streams.open_shards())); });
   const auto add_shard = [&](const char* name, const char* help, Kind kind, auto value) {
     add(name, help, kind, [&streams, value] { return per_shard(streams, value); });
   };
-  add_shard("millrace_shard_records_total", "Records ever stored in a shard.", Kind::counter, [](const log::Progress& p) { return p.records_total; });
+  add_shard("millrace_shard_records_total", "Records ever stored in a shard.", Kind::counter,
+            [](const log::Progress& p) { return p.records_total; });
   add_shard("millrace_shard_data_bytes_total", "Bytes of data ever stored in a shard.", Kind::counter,
             [](const log::Progress& p) { return p.data_bytes_total; });
   add_shard("millrace_shard_stored_bytes", "Bytes held for a shard's records: heads, keys and data.", Kind::gauge,
@@ -138,8 +144,10 @@ void Measures::add_delivery(const delivery::Delivery& delivery) {
   };
   add_stream("millrace_delivery_buffered_bytes", "Bytes acknowledged by the source and not yet delivered.", Kind::gauge,
              [](const Info& i) { return i.buffered_bytes; });
-  add_stream("millrace_delivery_objects_total", "Objects written.", Kind::counter, [](const Info& i) { return i.objects; });
-  add_stream("millrace_delivery_records_total", "Records delivered.", Kind::counter, [](const Info& i) { return i.records; });
+  add_stream("millrace_delivery_objects_total", "Objects written.", Kind::counter,
+             [](const Info& i) { return i.objects; });
+  add_stream("millrace_delivery_records_total", "Records delivered.", Kind::counter,
+             [](const Info& i) { return i.records; });
   add_stream("millrace_delivery_bytes_total", "Bytes delivered.", Kind::counter, [](const Info& i) { return i.bytes; });
   add_stream("millrace_delivery_failures_total", "Writes that failed and are tried again.", Kind::counter,
              [](const Info& i) { return i.failures; });
@@ -148,9 +156,12 @@ void Measures::add_delivery(const delivery::Delivery& delivery) {
 }
 
 void Measures::add_memory(const MemoryBudget& budget) {
-  add("millrace_memory_bytes", "Bytes held of the memory budget, by what for.", Kind::gauge, [&] { return per_account(budget); });
-  add("millrace_memory_limit_bytes", "The memory budget (storage.memory_limit).", Kind::gauge, [&] { return one(number(budget.bytes_max())); });
-  add("millrace_memory_refused_total", "How often the memory budget refused.", Kind::counter, [&] { return one(number(budget.refused())); });
+  add("millrace_memory_bytes", "Bytes held of the memory budget, by what for.", Kind::gauge,
+      [&] { return per_account(budget); });
+  add("millrace_memory_limit_bytes", "The memory budget (storage.memory_limit).", Kind::gauge,
+      [&] { return one(number(budget.bytes_max())); });
+  add("millrace_memory_refused_total", "How often the memory budget refused.", Kind::counter,
+      [&] { return one(number(budget.refused())); });
 }
 
 void Measures::add_process() {

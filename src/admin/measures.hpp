@@ -7,7 +7,8 @@
 namespace millrace::admin {
 
 std::vector<streams::StreamRef> all_streams(const streams::Streams& streams);
-std::vector<std::shared_ptr<const delivery::DeliveryStreamInfo>> all_delivery_streams(const delivery::Delivery& delivery);
+std::vector<std::shared_ptr<const delivery::DeliveryStreamInfo>> all_delivery_streams(
+    const delivery::Delivery& delivery);
 
 /// The families that no layer below registers itself: shards, delivery streams, memory, process. Removed with this.
 class Measures {
@@ -18,7 +19,8 @@ class Measures {
   Measures& operator=(const Measures&) = delete;
 
  private:
-  void add(const char* name, const char* help, telemetry::Kind kind, std::function<std::vector<telemetry::Sample>()> collect);
+  void add(const char* name, const char* help, telemetry::Kind kind,
+           std::function<std::vector<telemetry::Sample>()> collect);
   void add_shards(const streams::Streams& streams);
   void add_delivery(const delivery::Delivery& delivery);
   void add_memory(const MemoryBudget& budget);

@@ -23,8 +23,8 @@ struct FileThreads::Impl {
   std::size_t queue_max = 0;
   std::mutex mutex;
   std::condition_variable changed;
-  std::deque<Job> queue;     // at most queue_max
-  std::deque<Job> no_room;   // callers that came when the queue was full, in order
+  std::deque<Job> queue;    // at most queue_max
+  std::deque<Job> no_room;  // callers that came when the queue was full, in order
   bool closing = false;
   std::vector<std::thread> threads;
 

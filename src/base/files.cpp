@@ -122,7 +122,8 @@ class SystemFiles final : public Files {
     if (::rename(from.c_str(), to.c_str()) == 0) return {};
     const int error_number = errno;
     FileError error = file_error(error_number, "rename", from);
-    error.detail = "rename " + from.native() + " to " + to.native() + ": " + std::generic_category().message(error_number);
+    error.detail =
+        "rename " + from.native() + " to " + to.native() + ": " + std::generic_category().message(error_number);
     return error;
   }
   FileResult<> remove(const fs::path& path) override {

@@ -116,7 +116,8 @@ void write4(std::uint64_t digits, char* out) noexcept {
 void write_uuid_of(std::uint64_t high, std::uint64_t low, unsigned version, char* out) noexcept {
   high = (high & 0xffff'ffff'ffff'0fff) | std::uint64_t{version} << 12;
   low = (low & 0x3fff'ffff'ffff'ffff) | 0x8000'0000'0000'0000;
-  const std::uint64_t second = hex(static_cast<std::uint32_t>(high)), third = hex(static_cast<std::uint32_t>(low >> 32));
+  const std::uint64_t second = hex(static_cast<std::uint32_t>(high)),
+                      third = hex(static_cast<std::uint32_t>(low >> 32));
   write8(hex(static_cast<std::uint32_t>(high >> 32)), out);
   write4(second, out + 9);
   write4(second >> 32, out + 14);

@@ -7,7 +7,8 @@
 namespace millrace::state {
 namespace {
 
-// One mutex, held also while watchers are told: so they see changes in order of revision, and after unwatch() none runs.
+// One mutex, held also while watchers are told: so they see changes in order of revision, and after unwatch() none
+// runs.
 class MemoryStore final : public Store {
  public:
   awaitable<Result<std::optional<Entry>>> get(std::string key) override {
@@ -86,7 +87,8 @@ class MemoryStore final : public Store {
   };
 
   static Error conflict(const std::string& key, Revision expected, Revision current) {
-    return {Errc::conflict, key + ": expected revision " + std::to_string(expected.get()) + ", is " + std::to_string(current.get())};
+    return {Errc::conflict,
+            key + ": expected revision " + std::to_string(expected.get()) + ", is " + std::to_string(current.get())};
   }
   void tell(const Change& change) {
     for (const auto& [id, watch] : watches_)

@@ -17,7 +17,8 @@ void add(std::atomic<std::uint64_t>& counter, std::uint64_t amount) noexcept {
 
 }  // namespace
 
-void OperationStats::record(int status, std::chrono::nanoseconds took, std::size_t bytes_in, std::size_t bytes_out) noexcept {
+void OperationStats::record(int status, std::chrono::nanoseconds took, std::size_t bytes_in,
+                            std::size_t bytes_out) noexcept {
   const std::uint64_t nanoseconds = took.count() > 0 ? static_cast<std::uint64_t>(took.count()) : 0;
   add(calls_, 1);
   if (status >= 500) {

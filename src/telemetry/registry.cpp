@@ -15,7 +15,8 @@ using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
 
-// Families in order of their first registration; what several register under one name is one family, as the format asks.
+// Families in order of their first registration; what several register under one name is one family, as the format
+// asks.
 class Page {
  public:
   MetricFamily& family(const std::string& name, const std::string& help, MetricType type) {
@@ -58,14 +59,16 @@ struct OperationCollector {
     OperationStats::Totals totals;
     for (const OperationStats* stats : per_core) stats->add_to(totals);
     count(page, "millrace_operation_requests_total", "Requests answered.", {}, totals.calls);
-    const std::string errors = "millrace_operation_errors_total", errors_help = "Requests answered with an error, by whose it is.";
+    const std::string errors = "millrace_operation_errors_total",
+                      errors_help = "Requests answered with an error, by whose it is.";
     count(page, errors, errors_help, {"class", "client"}, totals.client_errors);
     count(page, errors, errors_help, {"class", "server"}, totals.server_errors);
     const std::string bytes = "millrace_operation_bytes_total", bytes_help = "Bytes of request and reply bodies.";
     count(page, bytes, bytes_help, {"direction", "in"}, totals.bytes_in);
     count(page, bytes, bytes_help, {"direction", "out"}, totals.bytes_out);
 
-    MetricFamily& latency = page.family("millrace_operation_latency_seconds", "Time from a request's head to its reply.", MetricType::Histogram);
+    MetricFamily& latency = page.family("millrace_operation_latency_seconds",
+                                        "Time from a request's head to its reply.", MetricType::Histogram);
     ClientMetric& metric = latency.metric.emplace_back();
     metric.label = labels({});
     // Counted from the buckets: a request recorded while we read must not make +Inf differ from the count.
@@ -73,7 +76,8 @@ struct OperationCollector {
     for (std::size_t i = 0; i < totals.buckets.size(); ++i) {
       cumulative += totals.buckets[i];
       const bool last = i == OperationStats::kBucketSeconds.size();
-      metric.histogram.bucket.push_back({cumulative, last ? std::numeric_limits<double>::infinity() : OperationStats::kBucketSeconds[i]});
+      metric.histogram.bucket.push_back(
+          {cumulative, last ? std::numeric_limits<double>::infinity() : OperationStats::kBucketSeconds[i]});
     }
     metric.histogram.sample_count = cumulative;
     metric.histogram.sample_sum = static_cast<double>(totals.nanoseconds) * 1e-9;
@@ -85,7 +89,8 @@ struct OperationCollector {
     if (!more.name.empty()) all.push_back(more);
     return all;
   }
-  void count(Page& page, const std::string& name, const std::string& help, const ClientMetric::Label& more, std::uint64_t value) const {
+  void count(Page& page, const std::string& name, const std::string& help, const ClientMetric::Label& more,
+             std::uint64_t value) const {
     ClientMetric& metric = page.family(name, help, MetricType::Counter).metric.emplace_back();
     metric.label = labels(more);
     metric.counter.value = static_cast<double>(value);
@@ -110,12 +115,14 @@ struct Registry::Impl {
 Registry::Registry() : impl_(std::make_unique<Impl>()) {}
 Registry::~Registry() = default;
 
-Registry::Id Registry::add(std::string name, std::string help, Kind kind, std::function<std::vector<Sample>()> collect) {
+Registry::Id Registry::add(std::string name, std::string help, Kind kind,
+                           std::function<std::vector<Sample>()> collect) {
   Collector collector{std::move(name), std::move(help), kind, std::move(collect)};
   return impl_->add([collector = std::move(collector)](Page& page) { collector.add_to(page); });
 }
 
-Registry::Id Registry::add_operation(std::string service, std::string operation, std::vector<const OperationStats*> per_core) {
+Registry::Id Registry::add_operation(std::string service, std::string operation,
+                                     std::vector<const OperationStats*> per_core) {
   OperationCollector collector{std::move(service), std::move(operation), std::move(per_core)};
   return impl_->add([collector = std::move(collector)](Page& page) { collector.add_to(page); });
 }

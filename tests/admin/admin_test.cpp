@@ -208,8 +208,9 @@ TEST_F(AdminPages, FlushNamesWhatFailed) {
 }
 
 TEST_F(AdminPages, BadParametersAreRefusedBeforeAnythingHappens) {
-  for (const char* target : {"/flush?deadline=", "/flush?deadline=5", "/flush?deadline=-5s", "/flush?deadline=16m", "/flush?wait=5s",
-                             "/flush?deadline=99999999999s", "/reset?objects=yes", "/reset?objects", "/reset?object=true"}) {
+  for (const char* target :
+       {"/flush?deadline=", "/flush?deadline=5", "/flush?deadline=-5s", "/flush?deadline=16m", "/flush?wait=5s",
+        "/flush?deadline=99999999999s", "/reset?objects=yes", "/reset?objects", "/reset?object=true"}) {
     const auto reply = ask("POST", target);
     EXPECT_EQ(reply.status, 400) << target;
     EXPECT_TRUE(body(reply).contains("error"));
@@ -298,7 +299,8 @@ TEST(ParseWait, TakesDigitsAndAUnitUpToTheMost) {
   EXPECT_EQ(parse_wait("5s", 1h), 5s);
   EXPECT_EQ(parse_wait("2m", 1h), 2min);
   EXPECT_EQ(parse_wait("1h", 1h), 1h);
-  for (const char* text : {"", "s", "5", "5 s", "+5s", "-5s", "5d", "61m", "4294967296s", "5ss"}) EXPECT_FALSE(parse_wait(text, 1h)) << text;
+  for (const char* text : {"", "s", "5", "5 s", "+5s", "-5s", "5d", "61m", "4294967296s", "5ss"})
+    EXPECT_FALSE(parse_wait(text, 1h)) << text;
 }
 
 }  // namespace

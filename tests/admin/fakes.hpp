@@ -21,7 +21,9 @@ class FakeLog final : public log::Log {
 
   log::LogId id() const noexcept override { return log::LogId{1}; }
   log::Epoch epoch() const noexcept override { return log::Epoch{1}; }
-  log::Result<log::Staged> stage(log::Epoch, const log::BatchView&, std::optional<log::Position>) override { std::abort(); }
+  log::Result<log::Staged> stage(log::Epoch, const log::BatchView&, std::optional<log::Position>) override {
+    std::abort();
+  }
   awaitable<log::Result<log::ReadBatch>> read(log::ReadRequest) override { std::abort(); }
   awaitable<log::Result<bool>> wait_stored(std::uint64_t, TimePoint, std::stop_token) override { std::abort(); }
   awaitable<log::Result<log::Position>> seek(TimePoint) override { std::abort(); }
@@ -55,7 +57,8 @@ class FakeStreams final : public streams::Streams {
   streams::StreamRef find_incarnation(std::uint64_t) const override { std::abort(); }
   std::vector<streams::StreamRef> list(std::string_view after, std::size_t limit) const override {
     std::vector<streams::StreamRef> page;
-    for (auto at = streams_.upper_bound(std::string(after)); at != streams_.end() && page.size() < limit; ++at) page.push_back(at->second);
+    for (auto at = streams_.upper_bound(std::string(after)); at != streams_.end() && page.size() < limit; ++at)
+      page.push_back(at->second);
     return page;
   }
   std::uint64_t open_shards() const override {
@@ -67,7 +70,9 @@ class FakeStreams final : public streams::Streams {
   awaitable<streams::Result<>> remove(std::string) override { std::abort(); }
   awaitable<streams::Result<>> add_tags(std::string, streams::Tags) override { std::abort(); }
   awaitable<streams::Result<>> remove_tags(std::string, std::vector<std::string>) override { std::abort(); }
-  awaitable<streams::Result<>> set_retention(std::string, std::chrono::hours, RetentionChange) override { std::abort(); }
+  awaitable<streams::Result<>> set_retention(std::string, std::chrono::hours, RetentionChange) override {
+    std::abort();
+  }
   awaitable<streams::Result<>> clear() override {
     calls_.push_back("streams.clear");
     if (fail_clear) co_return streams::Error{streams::Errc::failed, "no room"};
@@ -93,7 +98,8 @@ class FakeDelivery final : public delivery::Delivery {
 
   awaitable<delivery::Result<>> start() override { std::abort(); }
   std::shared_ptr<const delivery::DeliveryStreamInfo> find(std::string_view) const override { std::abort(); }
-  std::vector<std::shared_ptr<const delivery::DeliveryStreamInfo>> list(std::string_view after, std::size_t limit) const override {
+  std::vector<std::shared_ptr<const delivery::DeliveryStreamInfo>> list(std::string_view after,
+                                                                        std::size_t limit) const override {
     std::vector<std::shared_ptr<const delivery::DeliveryStreamInfo>> page;
     for (auto at = streams.upper_bound(std::string(after)); at != streams.end() && page.size() < limit; ++at) {
       auto info = std::make_shared<delivery::DeliveryStreamInfo>(at->second);
@@ -127,7 +133,9 @@ class FakeTree final : public objects::Tree {
   bool fail_clear = false;
 
   awaitable<objects::Result<>> create_bucket(std::string) override { std::abort(); }
-  awaitable<objects::Result<std::unique_ptr<objects::Upload>>> begin_upload(std::string, std::string, bool) override { std::abort(); }
+  awaitable<objects::Result<std::unique_ptr<objects::Upload>>> begin_upload(std::string, std::string, bool) override {
+    std::abort();
+  }
   awaitable<objects::Result<>> clear() override {
     calls_.push_back("objects.clear");
     if (fail_clear) co_return objects::Error{objects::Errc::write_failed, "remove /data/\xff: Permission denied"};
@@ -143,7 +151,10 @@ class FakeGateway final : public gateway::Gateway {
   gateway::Result<gateway::ApiSummary> deploy(const gateway::ApiSpec&) override { std::abort(); }
   std::vector<gateway::ApiSummary> apis() const override { return {{"abcdefghij", "ingest", {"PROD"}, 1}}; }
   awaitable<void> handle(http::Request&, http::ResponseWriter&) override { std::abort(); }
-  awaitable<void> handle_api(std::string_view, std::string_view, std::string_view, http::Request&, http::ResponseWriter&) override { std::abort(); }
+  awaitable<void> handle_api(std::string_view, std::string_view, std::string_view, http::Request&,
+                             http::ResponseWriter&) override {
+    std::abort();
+  }
 };
 
 }  // namespace millrace::admin

@@ -19,7 +19,9 @@ TEST(ManualClock, FiresDueTimersInOrderOfTimeThenOfRegistration) {
   ManualClock clock;
   const TimePoint start = clock.now();
   std::vector<std::pair<char, std::chrono::milliseconds>> fired;
-  const auto note = [&](char name) { return [&fired, &clock, start, name] { fired.emplace_back(name, clock.now() - start); }; };
+  const auto note = [&](char name) {
+    return [&fired, &clock, start, name] { fired.emplace_back(name, clock.now() - start); };
+  };
   clock.call_at(start + 20ms, note('c'));
   clock.call_at(start + 10ms, note('a'));
   clock.call_at(start + 10ms, note('b'));

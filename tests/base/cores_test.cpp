@@ -69,7 +69,8 @@ awaitable<std::string> nested() { co_return "awaited"; }
 
 awaitable<void> hop(Cores& cores, std::thread::id there, int& checks) {
   const auto home = std::this_thread::get_id();
-  const NoDefault plain = co_await on(cores.executor(0), [there] { return NoDefault(std::this_thread::get_id() == there ? 7 : 0); });
+  const NoDefault plain =
+      co_await on(cores.executor(0), [there] { return NoDefault(std::this_thread::get_id() == there ? 7 : 0); });
   if (plain.value == 7) ++checks;
   if (std::this_thread::get_id() == home) ++checks;
   const std::string text = co_await on(cores.executor(0), [] { return nested(); });

@@ -160,7 +160,8 @@ TEST_P(FilesContract, AnOpenFileOutlivesItsName) {
   EXPECT_EQ(*(*file)->read_at(1, 2), "ex");
 }
 
-INSTANTIATE_TEST_SUITE_P(On, FilesContract, ::testing::Values("system", "memory"), [](const auto& test) { return std::string(test.param); });
+INSTANTIATE_TEST_SUITE_P(On, FilesContract, ::testing::Values("system", "memory"),
+                         [](const auto& test) { return std::string(test.param); });
 
 TEST(SystemFiles, ReadsAFileThatTellsNoSize) {
   const auto files = make_system_files();
@@ -205,7 +206,8 @@ TEST(MemoryFiles, FaultsFailEachChangingCallAndChangeNothing) {
   EXPECT_FALSE(files->remove_all("/d"));
   EXPECT_FALSE(files->make_directories("/e"));
   EXPECT_FALSE(files->sync_directory("/d"));
-  EXPECT_EQ(calls, (std::vector<std::string>{"write /d/a", "fsync /d/a", "create /d/b", "rename /d/c", "remove /d/a", "remove /d", "mkdir /e", "fsync /d"}));
+  EXPECT_EQ(calls, (std::vector<std::string>{"write /d/a", "fsync /d/a", "create /d/b", "rename /d/c", "remove /d/a",
+                                             "remove /d", "mkdir /e", "fsync /d"}));
   files->on_change(nullptr);
   EXPECT_EQ(*files->list("/d"), std::vector<std::string>{"a"});
   EXPECT_EQ(*files->read_all("/d/a", 10), "");
@@ -215,7 +217,7 @@ awaitable<bool> run_on_pool(FileThreads& pool) {
   const auto own = std::this_thread::get_id();
   std::thread::id worker;
   co_await pool.run([&worker] { worker = std::this_thread::get_id(); });
-  co_return worker != own && std::this_thread::get_id() == own;
+  co_return worker != own&& std::this_thread::get_id() == own;
 }
 
 TEST(FileThreads, WorkRunsElsewhereAndTheCallerGoesOnAtHome) {
@@ -235,7 +237,8 @@ TEST(FileThreads, CallersBeyondTheQueueAreServedInOrder) {
   {
     FileThreads pool(1, 2);
     for (int i = 0; i < 50; ++i) jobs.push_back(test::start(io, pool.run([&order, i] { order.push_back(i); })));
-    test::run_until(io, [&] { return std::all_of(jobs.begin(), jobs.end(), [](const auto& job) { return job.done(); }); });
+    test::run_until(io,
+                    [&] { return std::all_of(jobs.begin(), jobs.end(), [](const auto& job) { return job.done(); }); });
   }
   ASSERT_EQ(order.size(), 50u);
   EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));

@@ -15,13 +15,15 @@ namespace {
 constexpr TimePoint kAt{std::chrono::milliseconds{1'767'225'600'042}};
 
 TEST(JsonLine, CarriesTimeLevelMessageAndTypedFields) {
-  EXPECT_EQ(json_line(kAt, Level::warn, "slow write", {{"path", "/x"}, {"bytes", 12}, {"seconds", 0.5}, {"sure", true}}),
-            R"({"time":"2026-01-01T00:00:00.042Z","level":"warn","message":"slow write","path":"/x","bytes":12,"seconds":0.5,"sure":1})");
+  EXPECT_EQ(
+      json_line(kAt, Level::warn, "slow write", {{"path", "/x"}, {"bytes", 12}, {"seconds", 0.5}, {"sure", true}}),
+      R"({"time":"2026-01-01T00:00:00.042Z","level":"warn","message":"slow write","path":"/x","bytes":12,"seconds":0.5,"sure":1})");
 }
 
 TEST(JsonLine, EscapesWhatJsonDoesNotAllow) {
   const std::string line = json_line(kAt, Level::info, "a\"b\\c\n\t\r\x01\x7f", {{"k\"", "\xc3\xa9\xf0\x9f\x98\x80"}});
-  EXPECT_EQ(line.substr(line.find("\"message\"")), "\"message\":\"a\\\"b\\\\c\\n\\t\\r\\u0001\\u007f\",\"k\\\"\":\"\xc3\xa9\xf0\x9f\x98\x80\"}");
+  EXPECT_EQ(line.substr(line.find("\"message\"")),
+            "\"message\":\"a\\\"b\\\\c\\n\\t\\r\\u0001\\u007f\",\"k\\\"\":\"\xc3\xa9\xf0\x9f\x98\x80\"}");
 }
 
 TEST(JsonLine, ReplacesWhatIsNotUtf8) {
@@ -33,11 +35,13 @@ TEST(JsonLine, ReplacesWhatIsNotUtf8) {
 }
 
 TEST(JsonLine, WritesNullForANumberJsonCannotSay) {
-  EXPECT_NE(json_line(kAt, Level::info, "m", {{"x", std::numeric_limits<double>::infinity()}}).find("\"x\":null}"), std::string::npos);
+  EXPECT_NE(json_line(kAt, Level::info, "m", {{"x", std::numeric_limits<double>::infinity()}}).find("\"x\":null}"),
+            std::string::npos);
 }
 
 TEST(TextLine, QuotesOnlyWhatNeedsItAndKeepsToOneLine) {
-  EXPECT_EQ(text_line(kAt, Level::error, "it \"broke\"\nhere", {{"a", "plain"}, {"b", "two words"}, {"c", "x\xffy\n"}, {"d", ""}, {"e", -3}}),
+  EXPECT_EQ(text_line(kAt, Level::error, "it \"broke\"\nhere",
+                      {{"a", "plain"}, {"b", "two words"}, {"c", "x\xffy\n"}, {"d", ""}, {"e", -3}}),
             "2026-01-01T00:00:00.042Z error it \"broke\"\\nhere a=plain b=\"two words\" c=\"x\\xffy\\n\" d=\"\" e=-3");
 }
 

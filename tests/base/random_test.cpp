@@ -56,7 +56,10 @@ TEST(SystemRandom, SecretFillsAllOfItsBytes) {
 bool has_form(std::string_view uuid) {
   if (uuid.size() != kUuidChars) return false;
   for (std::size_t i = 0; i < uuid.size(); ++i) {
-    const std::string_view allowed = i == 8 || i == 13 || i == 18 || i == 23 ? "-" : i == 14 ? "4" : i == 19 ? "89ab" : "0123456789abcdef";
+    const std::string_view allowed = i == 8 || i == 13 || i == 18 || i == 23 ? "-"
+                                     : i == 14                               ? "4"
+                                     : i == 19                               ? "89ab"
+                                                                             : "0123456789abcdef";
     if (allowed.find(uuid[i]) == std::string_view::npos) return false;
   }
   return true;

@@ -96,8 +96,9 @@ TEST(WakeUp, CancellingTheCoroutineEndsItsWait) {
   WakeUp wakeup;
   boost::asio::cancellation_signal signal;
   std::optional<Why> ended;
-  boost::asio::co_spawn(io, wakeup.wait(clock, clock.now() + 1h),
-                        boost::asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr, Why why) { ended = why; }));
+  boost::asio::co_spawn(
+      io, wakeup.wait(clock, clock.now() + 1h),
+      boost::asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr, Why why) { ended = why; }));
   test::settle(io);
   EXPECT_FALSE(ended);
   signal.emit(boost::asio::cancellation_type::terminal);
@@ -106,7 +107,8 @@ TEST(WakeUp, CancellingTheCoroutineEndsItsWait) {
   EXPECT_EQ(clock.pending(), 0u);
 }
 
-awaitable<int> count_until(WakeUp wakeup, Clock& clock, const std::atomic<int>& produced, int total, std::thread::id own_thread) {
+awaitable<int> count_until(WakeUp wakeup, Clock& clock, const std::atomic<int>& produced, int total,
+                           std::thread::id own_thread) {
   int wrong_thread = 0;
   while (produced.load() < total) {
     co_await wakeup.wait(clock, TimePoint::max());

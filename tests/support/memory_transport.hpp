@@ -20,7 +20,8 @@
 #include "support/run.hpp"
 
 /// Requests and replies without sockets, many at a time: bodies come in pieces when the test says so, replies go no
-/// further than the window the test grants, peers go in the middle. What a handler does here it may do on any transport.
+/// further than the window the test grants, peers go in the middle. What a handler does here it may do on any
+/// transport.
 namespace millrace::test {
 
 /// One request and its reply, of several under way on a MemoryTransport.
@@ -177,7 +178,9 @@ class MemoryStream final : public http::Body, public http::ResponseWriter {
   const std::string method_, target_;
   http::Request request_;
   std::deque<std::pair<std::string, std::string>> texts_;  // a deque: views into it stay valid
-  boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor> changed_;
+  boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
+                                    Executor>
+      changed_;
   boost::asio::cancellation_signal cancel_;
   std::optional<std::uint64_t> announced_, left_;
   std::string incoming_, taken_;
@@ -200,11 +203,12 @@ class MemoryTransport {
     return *streams_.back();
   }
   void begin(MemoryStream& stream) {
-    boost::asio::co_spawn(io_.get_executor(), serve(handler_, stream),
-                          boost::asio::bind_cancellation_slot(stream.cancel_.slot(), [&stream](std::exception_ptr failure) {
-                            stream.handled = true;
-                            stream.failure = failure;
-                          }));
+    boost::asio::co_spawn(
+        io_.get_executor(), serve(handler_, stream),
+        boost::asio::bind_cancellation_slot(stream.cancel_.slot(), [&stream](std::exception_ptr failure) {
+          stream.handled = true;
+          stream.failure = failure;
+        }));
   }
   /// Runs what can go on.
   void settle() { test::settle(io_); }
@@ -238,9 +242,10 @@ struct Upload {
   std::size_t sent = 0;
 };
 
-/// Moves all uploads and replies on in small random steps, interleaved, until every handler has returned; false when they
-/// come to a standstill.
-inline bool interleave(MemoryTransport& transport, std::vector<Upload>& uploads, std::uint32_t seed, std::size_t step_max = 7'000) {
+/// Moves all uploads and replies on in small random steps, interleaved, until every handler has returned; false when
+/// they come to a standstill.
+inline bool interleave(MemoryTransport& transport, std::vector<Upload>& uploads, std::uint32_t seed,
+                       std::size_t step_max = 7'000) {
   std::mt19937 random(seed);
   constexpr int kStepsMax = 200'000;
   for (int step = 0; step < kStepsMax; ++step) {

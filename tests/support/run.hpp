@@ -91,8 +91,9 @@ T run(boost::asio::io_context& io, awaitable<T> task) {
   return started.result();
 }
 
-/// An io_context for a test whose coroutines other threads resume. A thread that has posted the last of them may still be
-/// on its way out of the io_context when the test is over: handlers go with this, the memory at the end of the program.
+/// An io_context for a test whose coroutines other threads resume. A thread that has posted the last of them may still
+/// be on its way out of the io_context when the test is over: handlers go with this, the memory at the end of the
+/// program.
 class SharedContext {
  public:
   SharedContext() : context_(std::make_unique<Context>()) {}

@@ -56,7 +56,8 @@ TEST(Registry, RendersFamiliesInPrometheusTextForm) {
   Registry registry;
   registry.add("millrace_streams", "Streams.", Kind::gauge, [] { return std::vector<Sample>{{{}, 3}}; });
   registry.add("millrace_shard_records_total", "Records.", Kind::counter, [] {
-    return std::vector<Sample>{{{{"stream", "a"}, {"shard", "0"}}, 1}, {{{"stream", "b"}, {"shard", "1"}}, 12345678901.0}};
+    return std::vector<Sample>{{{{"stream", "a"}, {"shard", "0"}}, 1},
+                               {{{"stream", "b"}, {"shard", "1"}}, 12345678901.0}};
   });
   EXPECT_EQ(registry.render(),
             "# HELP millrace_streams Streams.\n"
@@ -79,8 +80,9 @@ TEST(Registry, OneNameIsOneFamily) {
   registry.add("m", "M.", Kind::gauge, [] { return std::vector<Sample>{{{{"from", "first"}}, 1}}; });
   registry.add("n", "N.", Kind::gauge, [] { return std::vector<Sample>{{{}, 5}}; });
   registry.add("m", "M.", Kind::gauge, [] { return std::vector<Sample>{{{{"from", "second"}}, 2}}; });
-  EXPECT_EQ(registry.render(),
-            "# HELP m M.\n# TYPE m gauge\nm{from=\"first\"} 1\nm{from=\"second\"} 2\n# HELP n N.\n# TYPE n gauge\nn 5\n");
+  EXPECT_EQ(
+      registry.render(),
+      "# HELP m M.\n# TYPE m gauge\nm{from=\"first\"} 1\nm{from=\"second\"} 2\n# HELP n N.\n# TYPE n gauge\nn 5\n");
 }
 
 TEST(Registry, AddsOneOperationUpOverItsCores) {

@@ -15,16 +15,18 @@
 
 /// The operator's pages under /_millrace/. All bodies but that of /metrics are JSON.
 ///
-///     GET  /health    200 as long as the process answers: {"status":"ok"|"degraded","version","uptime_seconds","storage",
-///                     "problems"}. Degraded: a delivery stream's last write failed. Still 200, since who restarts a daemon
-///                     for it repairs no destination and, in memory mode, loses the records that wait for one.
+///     GET  /health    200 as long as the process answers:
+///     {"status":"ok"|"degraded","version","uptime_seconds","storage",
+///                     "problems"}. Degraded: a delivery stream's last write failed. Still 200, since who restarts a
+///                     daemon for it repairs no destination and, in memory mode, loses the records that wait for one.
 ///     GET  /ready     200 when requests are served, else 503: {"ready":true|false}
 ///     GET  /metrics   Prometheus text 0.0.4
-///     POST /flush     ?deadline=30s (at most 15m): delivers all that was acknowledged before; 200 {"flushed":true}, or 503
+///     POST /flush     ?deadline=30s (at most 15m): delivers all that was acknowledged before; 200 {"flushed":true}, or
+///     503
 ///                     {"flushed":false,"failures":[{"delivery_stream","reason"}]}
 ///     POST /reset     ?objects=false: forgets streams and delivery streams (and objects), then declares again what the
-///                     config file declares; 200 {"reset":true,"objects":...}. 403 with an Origin header (a browser sends
-///                     it for a foreign page) or when not enabled, 409 while another reset runs.
+///                     config file declares; 200 {"reset":true,"objects":...}. 403 with an Origin header (a browser
+///                     sends it for a foreign page) or when not enabled, 409 while another reset runs.
 namespace millrace::admin {
 
 struct Dependencies {

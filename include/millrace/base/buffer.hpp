@@ -11,7 +11,8 @@ namespace millrace {
 class Buffer {
  public:
   Buffer() = default;
-  Buffer(Buffer&& o) noexcept : data_(std::move(o.data_)), size_(std::exchange(o.size_, 0)), capacity_(std::exchange(o.capacity_, 0)) {}
+  Buffer(Buffer&& o) noexcept
+      : data_(std::move(o.data_)), size_(std::exchange(o.size_, 0)), capacity_(std::exchange(o.capacity_, 0)) {}
   Buffer& operator=(Buffer&& o) noexcept {
     data_ = std::move(o.data_);
     size_ = std::exchange(o.size_, 0);

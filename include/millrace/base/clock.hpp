@@ -26,11 +26,12 @@ class Clock {
   virtual void cancel(TimerId id) noexcept = 0;
 };
 
-/// Time that only a test moves. call_at callbacks run inside advance(), in order of time, then of registration; one whose
-/// time is past runs inside call_at() itself.
+/// Time that only a test moves. call_at callbacks run inside advance(), in order of time, then of registration; one
+/// whose time is past runs inside call_at() itself.
 class ManualClock final : public Clock {
  public:
-  explicit ManualClock(TimePoint start = TimePoint{std::chrono::milliseconds{1'767'225'600'000}});  // 2026-01-01T00:00:00Z
+  explicit ManualClock(TimePoint start = TimePoint{
+                           std::chrono::milliseconds{1'767'225'600'000}});  // 2026-01-01T00:00:00Z
   ~ManualClock() override;
   TimePoint now() const noexcept override;
   TimerId call_at(TimePoint at, std::function<void()> fire) override;

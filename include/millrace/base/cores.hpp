@@ -29,5 +29,4 @@ class Cores {
   std::unique_ptr<Impl> impl_;
 };
 
-
 }  // namespace millrace

@@ -63,8 +63,8 @@ std::unique_ptr<Files> make_system_files();
 /// Files in memory for tests, with faults on demand.
 class MemoryFiles : public Files {
  public:
-  /// Asked before each call that changes something; a non-zero errno makes that call fail with it. The calls are create,
-  /// write, fsync, rename (with the new path), remove and mkdir.
+  /// Asked before each call that changes something; a non-zero errno makes that call fail with it. The calls are
+  /// create, write, fsync, rename (with the new path), remove and mkdir.
   virtual void on_change(std::function<int(std::string_view call, const std::filesystem::path&)> fault) = 0;
 };
 std::unique_ptr<MemoryFiles> make_memory_files();

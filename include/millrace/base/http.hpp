@@ -50,7 +50,8 @@ class Headers {
 };
 
 /// A request's body, not read before the handler asks: the first collect() or pull() answers `Expect: 100-continue`.
-/// A handler that replies without asking leaves the rest to the transport (drained within bounds, or the connection ends).
+/// A handler that replies without asking leaves the rest to the transport (drained within bounds, or the connection
+/// ends).
 class Body {
  public:
   virtual ~Body() = default;
@@ -68,9 +69,9 @@ enum class Listener : std::uint8_t { aws, gateway };
 /// All views live as long as the request, that is, until the handler has returned.
 struct Request {
   std::string_view method;
-  std::string_view target;  ///< as sent: path and query, raw
-  std::string_view path;    ///< raw, still percent-encoded, at least "/"
-  std::string_view query;   ///< raw, without '?'
+  std::string_view target;    ///< as sent: path and query, raw
+  std::string_view path;      ///< raw, still percent-encoded, at least "/"
+  std::string_view query;     ///< raw, without '?'
   std::string_view protocol;  ///< "HTTP/1.1", for access logs and $context.protocol only
   std::string_view peer_address;
   Listener listener = Listener::aws;
@@ -84,8 +85,8 @@ struct ResponseHead {
   std::span<const Header> headers;
 };
 
-/// One reply: either send(), or start(), write()..., finish(). What is passed must live until the call's awaitable is done.
-/// When the peer goes, the handler's coroutine is cancelled: the pending call, or the next, gives peer_gone.
+/// One reply: either send(), or start(), write()..., finish(). What is passed must live until the call's awaitable is
+/// done. When the peer goes, the handler's coroutine is cancelled: the pending call, or the next, gives peer_gone.
 class ResponseWriter {
  public:
   virtual ~ResponseWriter() = default;

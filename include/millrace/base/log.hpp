@@ -4,7 +4,8 @@
 #include <string_view>
 #include <variant>
 
-/// The daemon's log: text on a terminal, JSON lines otherwise. spdlog is behind it. Never carries record data or a secret.
+/// The daemon's log: text on a terminal, JSON lines otherwise. spdlog is behind it. Never carries record data or a
+/// secret.
 namespace millrace::logging {
 
 enum class Level { debug, info, warn, error };
@@ -15,8 +16,7 @@ struct Field {
   Field(std::string_view n, std::string_view v) : name(n), value(v) {}
   Field(std::string_view n, const char* v) : name(n), value(std::string_view(v)) {}
   template <class I>
-    requires std::is_integral_v<I>
-  Field(std::string_view n, I v) : name(n), value(static_cast<std::int64_t>(v)) {}
+  requires std::is_integral_v<I> Field(std::string_view n, I v) : name(n), value(static_cast<std::int64_t>(v)) {}
   Field(std::string_view n, double v) : name(n), value(v) {}
 };
 

@@ -33,7 +33,9 @@ class MemoryBudget {
   }
   std::size_t bytes_max() const noexcept { return bytes_max_; }
   std::size_t used() const noexcept { return used_.load(std::memory_order_relaxed); }
-  std::size_t used(Account a) const noexcept { return by_account_[static_cast<std::size_t>(a)].load(std::memory_order_relaxed); }
+  std::size_t used(Account a) const noexcept {
+    return by_account_[static_cast<std::size_t>(a)].load(std::memory_order_relaxed);
+  }
   /// How often try_take refused, for metrics.
   std::size_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
 
@@ -58,7 +60,8 @@ class Reservation {
     }
     return r;
   }
-  Reservation(Reservation&& o) noexcept : budget_(std::exchange(o.budget_, nullptr)), account_(o.account_), bytes_(std::exchange(o.bytes_, 0)) {}
+  Reservation(Reservation&& o) noexcept
+      : budget_(std::exchange(o.budget_, nullptr)), account_(o.account_), bytes_(std::exchange(o.bytes_, 0)) {}
   Reservation& operator=(Reservation&& o) noexcept {
     if (this != &o) {
       release();

@@ -23,8 +23,8 @@ struct Unwrapped<awaitable<R>> {
 template <class Fn>
 using OnResult = Unwrapped<std::invoke_result_t<Fn&>>;
 
-// Reads and writes the caller's frame: the caller is suspended until this has ended, so co_spawn need not carry the value
-// (it would demand a default constructor).
+// Reads and writes the caller's frame: the caller is suspended until this has ended, so co_spawn need not carry the
+// value (it would demand a default constructor).
 template <class Fn, class Out>
 awaitable<void> run_on(Fn& fn, Out& out) {
   using R = OnResult<Fn>;

@@ -19,7 +19,8 @@ template <class Code>
   throw std::logic_error("value taken from an error: " + error.detail);
 }
 
-/// Each layer declares: enum class Errc {...}; using Error = ErrorOf<Errc>; template <class T> using Result = ResultOf<T, Error>;
+/// Each layer declares: enum class Errc {...}; using Error = ErrorOf<Errc>; template <class T> using Result =
+/// ResultOf<T, Error>;
 template <class T, class E>
 using ResultOf = boost::system::result<T, E>;
 

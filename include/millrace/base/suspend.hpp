@@ -37,7 +37,8 @@ class Resume {
     explicit Held(Handler h) : handler(std::move(h)) {}
     void post(T value) override {
       auto executor = boost::asio::get_associated_executor(handler);
-      boost::asio::post(executor, [h = std::move(handler), v = std::move(value)]() mutable { std::move(h)(std::move(v)); });
+      boost::asio::post(executor,
+                        [h = std::move(handler), v = std::move(value)]() mutable { std::move(h)(std::move(v)); });
     }
     Handler handler;
   };
@@ -45,8 +46,8 @@ class Resume {
 };
 
 /// Suspends the calling coroutine and hands its Resume<T> to `park`, a named local that is moved from, which keeps it
-/// where somebody will call it. The coroutine may go on elsewhere before `park` returns: it must not touch the coroutine's
-/// frame after giving the Resume away.
+/// where somebody will call it. The coroutine may go on elsewhere before `park` returns: it must not touch the
+/// coroutine's frame after giving the Resume away.
 template <class T, class Park>
 awaitable<T> suspend(Park& park) {
   co_return co_await boost::asio::async_initiate<decltype(use_awaitable), void(T)>(

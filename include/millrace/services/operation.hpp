@@ -12,9 +12,11 @@
 #include "millrace/base/memory_budget.hpp"
 #include "millrace/base/random.hpp"
 
-namespace millrace::streams { class Streams;
+namespace millrace::streams {
+class Streams;
 }
-namespace millrace::delivery { class Delivery;
+namespace millrace::delivery {
+class Delivery;
 }
 
 /// AWS API surfaces: one folder a service, one file an operation. A handler sees typed values, never JSON or HTTP;
@@ -57,8 +59,8 @@ class Pieces {
 
 /// Filled by an operation: either `body`, or `pieces`, or `error`.
 struct Reply {
-  Buffer body;                    ///< JSON text; empty for operations without output
-  std::unique_ptr<Pieces> pieces; ///< instead of body
+  Buffer body;                     ///< JSON text; empty for operations without output
+  std::unique_ptr<Pieces> pieces;  ///< instead of body
   std::optional<ServiceError> error;
   /// SerializationException carries its text as "Message"; the rest as "message".
   void clear() {

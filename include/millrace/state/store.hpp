@@ -11,8 +11,8 @@
 #include "millrace/base/result.hpp"
 #include "millrace/base/strong.hpp"
 
-/// Lasting metadata: keys with a revision, compare-and-swap, watch. Values are serialised text (JSON). A put to a stream
-/// never writes state.
+/// Lasting metadata: keys with a revision, compare-and-swap, watch. Values are serialised text (JSON). A put to a
+/// stream never writes state.
 namespace millrace::state {
 
 enum class Errc {
@@ -47,7 +47,8 @@ class Store {
   /// All keys that start with `prefix`, in order.
   virtual awaitable<Result<std::vector<Entry>>> list(std::string prefix) = 0;
   /// @param expected nothing: whatever is there; Revision{0}: must not exist
-  virtual awaitable<Result<Revision>> put(std::string key, std::string value, std::optional<Revision> expected = std::nullopt) = 0;
+  virtual awaitable<Result<Revision>> put(std::string key, std::string value,
+                                          std::optional<Revision> expected = std::nullopt) = 0;
   virtual awaitable<Result<>> remove(std::string key, std::optional<Revision> expected = std::nullopt) = 0;
   /// A number never given before under this name, also after a restart; starts at 1.
   virtual awaitable<Result<std::uint64_t>> next_number(std::string name) = 0;

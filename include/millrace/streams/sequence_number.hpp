@@ -7,15 +7,16 @@
 #include "millrace/codec/decimal.hpp"
 #include "millrace/log/record.hpp"
 
-/// AWS's sequence numbers, version 2: 186 bits, always 56 decimal digits. Bits, lowest first: 0-3 version (2), 4-35 shard
-/// index, 36-71 record time in epoch seconds, 80-143 counter, 144-147 low nibble of the shard index, 148-183 shard
-/// creation time in epoch seconds, 184-187 the constant 2. The counter is position + 1; 0 is the shard's starting number,
-/// 0x7fffffffffffffff its ending number. Numeric order is record order, because the counter precedes the time.
+/// AWS's sequence numbers, version 2: 186 bits, always 56 decimal digits. Bits, lowest first: 0-3 version (2), 4-35
+/// shard index, 36-71 record time in epoch seconds, 80-143 counter, 144-147 low nibble of the shard index, 148-183
+/// shard creation time in epoch seconds, 184-187 the constant 2. The counter is position + 1; 0 is the shard's starting
+/// number, 0x7fffffffffffffff its ending number. Numeric order is record order, because the counter precedes the time.
 namespace millrace::streams {
 
 inline constexpr std::uint64_t kEndingCounter = 0x7fff'ffff'ffff'ffff;
 
-/// What a number says. Versions 0 and 1 decode to their shard index and time with counter 0 (legacy forms clients send).
+/// What a number says. Versions 0 and 1 decode to their shard index and time with counter 0 (legacy forms clients
+/// send).
 struct SequenceFields {
   int version = 2;
   std::int64_t shard_created_s = 0;

@@ -64,7 +64,7 @@ struct Stream {
   std::string name;
   std::uint64_t incarnation = 0;  ///< never reused
   TimePoint created;
-  TimePoint settled;  ///< CREATING or UPDATING until then
+  TimePoint settled;             ///< CREATING or UPDATING until then
   bool created_settled = false;  ///< the first transition (CREATING) is over: a pending one is UPDATING
   bool deleting = false;
   std::chrono::hours retention{24};
@@ -81,8 +81,8 @@ struct Stream {
   void index_routing();
 
  private:
-  std::vector<Uint128> open_last_;           // last hash of each open shard, ascending
-  std::vector<std::uint32_t> open_index_;    // its position in `shards`
+  std::vector<Uint128> open_last_;         // last hash of each open shard, ascending
+  std::vector<std::uint32_t> open_index_;  // its position in `shards`
 };
 using StreamRef = std::shared_ptr<const Stream>;
 
@@ -123,6 +123,7 @@ class Streams {
   virtual Clock& clock() noexcept = 0;
 };
 
-awaitable<std::unique_ptr<Streams>> make_streams(Clock& clock, Random& random, state::Store& store, log::Engine& engine, Options options);
+awaitable<std::unique_ptr<Streams>> make_streams(Clock& clock, Random& random, state::Store& store, log::Engine& engine,
+                                                 Options options);
 
 }  // namespace millrace::streams

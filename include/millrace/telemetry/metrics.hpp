@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-/// Metrics in Prometheus form. Hot counters live where the work is and are read at scrape; nothing is looked up by label
-/// on a request's way.
+/// Metrics in Prometheus form. Hot counters live where the work is and are read at scrape; nothing is looked up by
+/// label on a request's way.
 namespace millrace::telemetry {
 
 using Labels = std::vector<std::pair<std::string, std::string>>;
@@ -20,7 +20,8 @@ using Labels = std::vector<std::pair<std::string, std::string>>;
 /// Counts one operation's calls on one core, or, added up at scrape, on all: hold the reference.
 class OperationStats {
  public:
-  static constexpr std::array<double, 12> kBucketSeconds{0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1, 5};
+  static constexpr std::array<double, 12> kBucketSeconds{0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025,
+                                                         0.005,   0.01,   0.05,    0.25,   1,     5};
   /// Writer side: one thread (its core).
   void record(int status, std::chrono::nanoseconds took, std::size_t bytes_in, std::size_t bytes_out) noexcept;
   struct Totals {
@@ -30,7 +31,8 @@ class OperationStats {
   void add_to(Totals& totals) const noexcept;
 
  private:
-  std::atomic<std::uint64_t> calls_{0}, client_errors_{0}, server_errors_{0}, bytes_in_{0}, bytes_out_{0}, nanoseconds_{0};
+  std::atomic<std::uint64_t> calls_{0}, client_errors_{0}, server_errors_{0}, bytes_in_{0}, bytes_out_{0},
+      nanoseconds_{0};
   std::array<std::atomic<std::uint64_t>, kBucketSeconds.size() + 1> buckets_{};
 };
 
