@@ -8,8 +8,8 @@ namespace millrace::front {
 
 namespace {
 
-/// The value of one part of an Authorization header, as AWS takes it apart: after the scheme's name, parts between commas
-/// or blanks, each up to its second '='.
+/// The value of one part of an Authorization header, as AWS takes it apart: after the scheme's name, parts between
+/// commas or blanks, each up to its second '='.
 std::string_view header_part(std::string_view authorization, std::string_view name) noexcept {
   std::size_t at = authorization.find_first_of(", ");
   while (at != std::string_view::npos) {
@@ -47,7 +47,8 @@ bool has_parameter(std::string_view query, std::string_view name) noexcept {
 std::string_view parameter(std::string_view query, std::string_view name) noexcept {
   while (!query.empty()) {
     const std::string_view part = query.substr(0, query.find('&'));
-    if (part.size() > name.size() && part.starts_with(name) && part[name.size()] == '=') return part.substr(name.size() + 1);
+    if (part.size() > name.size() && part.starts_with(name) && part[name.size()] == '=')
+      return part.substr(name.size() + 1);
     query.remove_prefix(std::min(query.size(), part.size() + 1));
   }
   return {};
@@ -57,19 +58,24 @@ std::optional<services::ServiceError> missing_authentication(const Credentials& 
   const bool by_header = !credentials.authorization.empty();
   const bool by_query = has_parameter(query, "X-Amz-Algorithm");
   if (by_header && by_query)
-    return services::ServiceError{"InvalidSignatureException", 400,
-                                  "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."};
-  if (!by_header && !by_query) return services::ServiceError{"MissingAuthenticationTokenException", 400, "Missing Authentication Token"};
+    return services::ServiceError{
+        "InvalidSignatureException", 400,
+        "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."};
+  if (!by_header && !by_query)
+    return services::ServiceError{"MissingAuthenticationTokenException", 400, "Missing Authentication Token"};
   std::string missing;
   if (by_header) {
     for (const char* part : {"Credential", "Signature", "SignedHeaders"})
       if (header_part(credentials.authorization, part).empty())
         missing.append("Authorization header requires '").append(part).append("' parameter. ");
-    if (!credentials.dated) missing += "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ";
+    if (!credentials.dated)
+      missing += "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ";
     if (!missing.empty()) missing += "Authorization=" + printable(credentials.authorization);
   } else {
-    for (const char* name : {"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date"})
-      if (!has_parameter(query, name)) missing.append("AWS query-string parameters must include '").append(name).append("'. ");
+    for (const char* name :
+         {"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date"})
+      if (!has_parameter(query, name))
+        missing.append("AWS query-string parameters must include '").append(name).append("'. ");
     if (!missing.empty()) missing += "Re-examine the query-string parameters.";
   }
   if (missing.empty()) return std::nullopt;

@@ -89,10 +89,10 @@ bool is_object(std::string_view body) {
 /// Where a request belongs.
 struct Route {
   const services::Service* service = nullptr;
-  const Operations::Entry* operation = nullptr;    // the target names the service and one of its operations
-  std::optional<std::string_view> unserved;        // title of an AWS service that is known but not served
-  Protocol protocol = Protocol::json;              // of the unserved one
-  bool query_action = false;                       // a query protocol's call of nobody knows which service
+  const Operations::Entry* operation = nullptr;  // the target names the service and one of its operations
+  std::optional<std::string_view> unserved;      // title of an AWS service that is known but not served
+  Protocol protocol = Protocol::json;            // of the unserved one
+  bool query_action = false;                     // a query protocol's call of nobody knows which service
 };
 
 class AwsHandler final : public http::Handler {
@@ -133,15 +133,19 @@ class AwsHandler final : public http::Handler {
     static constexpr http::Header kFields[] = {{"Content-Type", kJsonType}};
     switch (status) {
       case 431:
-        return {431, kFields, R"({"__type":"RequestHeaderSectionTooLarge","message":"The headers of the request are too large."})"};
+        return {431, kFields,
+                R"({"__type":"RequestHeaderSectionTooLarge","message":"The headers of the request are too large."})"};
       case 500:
         return {500, kFields, R"({"__type":"InternalFailure"})"};
       case 501:
-        return {501, kFields, R"({"__type":"NotImplemented","message":"The transfer coding of the request is not known here."})"};
+        return {501, kFields,
+                R"({"__type":"NotImplemented","message":"The transfer coding of the request is not known here."})"};
       case 505:
-        return {505, kFields, R"({"__type":"HttpVersionNotSupported","message":"Only HTTP/1.0 and HTTP/1.1 are served here."})"};
+        return {505, kFields,
+                R"({"__type":"HttpVersionNotSupported","message":"Only HTTP/1.0 and HTTP/1.1 are served here."})"};
       default:
-        return {status, kFields, R"({"__type":"MalformedHttpRequestException","message":"The request is not valid HTTP."})"};
+        return {status, kFields,
+                R"({"__type":"MalformedHttpRequestException","message":"The request is not valid HTTP."})"};
     }
   }
 
@@ -246,14 +250,16 @@ class AwsHandler final : public http::Handler {
   /// The rows of AWS's checks that refuse, in AWS's order; reached by no request that is well-formed, signed and known.
   awaitable<void> refuse(const Route& route, std::string_view body, const Fields& fields, const http::Request& request,
                          Exchange& exchange, http::ResponseWriter& writer) {
-    const bool action = route.query_action && ((has_parameter(body, "Action") && has_parameter(body, "Version")) ||
-                                               (has_parameter(request.query, "Action") && has_parameter(request.query, "Version")));
+    const bool action =
+        route.query_action && ((has_parameter(body, "Action") && has_parameter(body, "Version")) ||
+                               (has_parameter(request.query, "Action") && has_parameter(request.query, "Version")));
     if (route.unserved || action) {
       const std::string_view title = route.unserved.value_or("The query API of this AWS service");
       std::string message(title);
       message.append(" is not served here; ").append(served_names_).append(" are.");
       log_unserved(title);
-      const UnservedReply reply = unserved_reply(action ? Protocol::query : route.protocol, message, exchange.request_id());
+      const UnservedReply reply =
+          unserved_reply(action ? Protocol::query : route.protocol, message, exchange.request_id());
       co_await send(reply.status, reply.content_type, reply.body, fields, exchange, writer);
       co_return;
     }
@@ -312,7 +318,8 @@ class AwsHandler final : public http::Handler {
 
   static services::ServiceError no_memory(std::string_view service) {
     if (service == "firehose") return {"ServiceUnavailableException", 503, "Slow down."};
-    return {"ProvisionedThroughputExceededException", 400, "Rate exceeded. The memory limit of this server is reached."};
+    return {"ProvisionedThroughputExceededException", 400,
+            "Rate exceeded. The memory limit of this server is reached."};
   }
 
   /// The headers of one reply.
@@ -350,7 +357,8 @@ class AwsHandler final : public http::Handler {
     return send(error.status, kJsonType, exchange.reply.body.view(), fields, exchange, writer);
   }
 
-  static awaitable<void> send_type(std::string_view type, const Fields& fields, Exchange& exchange, http::ResponseWriter& writer) {
+  static awaitable<void> send_type(std::string_view type, const Fields& fields, Exchange& exchange,
+                                   http::ResponseWriter& writer) {
     const services::ServiceError error{std::string(type), 400, ""};
     return send_error(error, fields, exchange, writer);
   }

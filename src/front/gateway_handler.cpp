@@ -41,7 +41,10 @@ class CountedWriter final : public http::ResponseWriter {
 class GatewayHandler final : public http::Handler {
  public:
   GatewayHandler(gateway::Gateway& gateway, telemetry::Registry& metrics, Cores& cores)
-      : gateway_(gateway), metrics_(metrics), stats_(cores, 1), registered_(metrics.add_operation("execute-api", "Invoke", stats_.of(0))) {}
+      : gateway_(gateway),
+        metrics_(metrics),
+        stats_(cores, 1),
+        registered_(metrics.add_operation("execute-api", "Invoke", stats_.of(0))) {}
   ~GatewayHandler() override { metrics_.remove(registered_); }
 
   awaitable<void> handle(http::Request& request, http::ResponseWriter& writer) override {
@@ -55,7 +58,8 @@ class GatewayHandler final : public http::Handler {
       failure = std::current_exception();
     }
     const auto bytes_in = static_cast<std::size_t>(request.body->length().value_or(0));
-    stats_.at(executor, 0).record(counted.status(), std::chrono::steady_clock::now() - begun, bytes_in, counted.bytes());
+    stats_.at(executor, 0)
+        .record(counted.status(), std::chrono::steady_clock::now() - begun, bytes_in, counted.bytes());
     if (failure) std::rethrow_exception(failure);
   }
 
@@ -80,7 +84,8 @@ class GatewayHandler final : public http::Handler {
 
 }  // namespace
 
-std::unique_ptr<http::Handler> make_gateway_handler(gateway::Gateway& gateway, telemetry::Registry& metrics, Cores& cores) {
+std::unique_ptr<http::Handler> make_gateway_handler(gateway::Gateway& gateway, telemetry::Registry& metrics,
+                                                    Cores& cores) {
   return std::make_unique<GatewayHandler>(gateway, metrics, cores);
 }
 

@@ -14,7 +14,8 @@ namespace {
 std::vector<Operations::Entry> entries_of(std::span<const services::Service> services) {
   std::vector<Operations::Entry> entries;
   for (const services::Service& service : services)
-    for (const services::Operation* operation : service.operations) entries.push_back({&service, operation, entries.size()});
+    for (const services::Operation* operation : service.operations)
+      entries.push_back({&service, operation, entries.size()});
   return entries;
 }
 
@@ -42,9 +43,14 @@ bool cancelled(std::exception_ptr failure) {
 
 Operations::Operations(services::Environment& environment, telemetry::Registry& metrics, Cores& cores,
                        std::span<const services::Service> services)
-    : environment_(environment), metrics_(metrics), services_(services), entries_(entries_of(services)), stats_(cores, entries_.size()) {
+    : environment_(environment),
+      metrics_(metrics),
+      services_(services),
+      entries_(entries_of(services)),
+      stats_(cores, entries_.size()) {
   for (const Entry& entry : entries_)
-    registered_.push_back(metrics_.add_operation(std::string(entry.service->name), std::string(entry.operation->name), stats_.of(entry.index)));
+    registered_.push_back(metrics_.add_operation(std::string(entry.service->name), std::string(entry.operation->name),
+                                                 stats_.of(entry.index)));
 }
 
 Operations::~Operations() {
@@ -69,7 +75,8 @@ const Operations::Entry* Operations::find(const services::Service& service, std:
   return nullptr;
 }
 
-awaitable<int> Operations::run(const Entry& entry, std::string_view request_id, std::string_view body, services::Reply& reply) {
+awaitable<int> Operations::run(const Entry& entry, std::string_view request_id, std::string_view body,
+                               services::Reply& reply) {
   const auto begun = std::chrono::steady_clock::now();
   const Executor executor = co_await boost::asio::this_coro::executor;
   services::Context context{environment_, request_id};
@@ -86,8 +93,10 @@ awaitable<int> Operations::run(const Entry& entry, std::string_view request_id, 
   const int status = reply.error ? reply.error->status : 200;
   if (reply.error) {
     if (status >= 500 && !(failure && cancelled(failure))) {
-      logging::error("an operation failed", {{"request_id", request_id}, {"service", entry.service->name},
-                                             {"operation", entry.operation->name}, {"error", reply.error->type},
+      logging::error("an operation failed", {{"request_id", request_id},
+                                             {"service", entry.service->name},
+                                             {"operation", entry.operation->name},
+                                             {"error", reply.error->type},
                                              {"detail", failure ? what_failed(failure) : reply.error->message}});
     }
     reply.body.clear();

@@ -28,7 +28,9 @@ class InProcessCaller final : public gateway::ServiceCaller {
     co_return answer;
   }
 
-  bool has(std::string_view service, std::string_view action) const override { return find(service, action) != nullptr; }
+  bool has(std::string_view service, std::string_view action) const override {
+    return find(service, action) != nullptr;
+  }
 
  private:
   const Operations::Entry* find(std::string_view name, std::string_view action) const noexcept {

@@ -21,7 +21,8 @@ class BlockPool {
     std::size_t capacity = 0;
     Reservation reservation;
   };
-  BlockPool(MemoryBudget& budget, Account account, Limits limits) : budget_(budget), account_(account), limits_(limits) {
+  BlockPool(MemoryBudget& budget, Account account, Limits limits)
+      : budget_(budget), account_(account), limits_(limits) {
     idle_.reserve(limits.blocks_kept_max);
   }
 

@@ -26,7 +26,7 @@ void Input::move(std::size_t from, std::size_t to) noexcept {
   end = end - from + to;
 }
 
-Connection::Connection(std::shared_ptr<Core> core, std::shared_ptr<const Served> served, Transport transport,
+Connection::Connection(std::shared_ptr<Core> core, std::shared_ptr<Served> served, Transport transport,
                        std::string peer)
     : core_(std::move(core)), served_(std::move(served)), transport_(std::move(transport)), peer_(std::move(peer)) {
   core_->add(*this);
@@ -39,6 +39,7 @@ Connection::~Connection() {
   Counters::add(core_->counters(served_->options.kind).connections, -1);
   core_->remove(*this);
   core_->load().fetch_sub(1);
+  served_->open.fetch_sub(1);
 }
 
 awaitable<void> Connection::serve(std::shared_ptr<Connection> self) {
@@ -105,26 +106,24 @@ awaitable<Connection::Head> Connection::read_head() {
       if (core_->stopping() || gone_) co_return Head::closed;
       deadline_ = core_->deadline(served_->options.idle_timeout);
       idle_sweeps_ = 0;
-      if (!input_.block) input_.block = core_->read_buffers().take(Core::kReadBufferBytes);
+      // A connection gets its buffer when it has something to say, a new one too.
       if (!input_.block) {
-        logging::warn("no memory for a connection's buffer: connection closed", {{"peer", peer_}});
+        const auto [error] = co_await transport_.readable();
+        if (error || gone_ || core_->stopping()) co_return Head::closed;
+        input_.block = core_->read_buffers().take(Core::kReadBufferBytes);
+      }
+      if (!input_.block) {
+        core_->note_no_memory();
         co_return Head::closed;
       }
     }
     const auto [error, size] = co_await transport_.read_some(input_.free_begin(), input_.free());
     input_.end += size;
     if (!error) continue;
-    // Cancelled by the sweep: idle for a while, so wait without a buffer.
-    if (error == boost::asio::error::operation_aborted && !begun && !gone_ && co_await wait_idle()) continue;
-    co_return Head::closed;
+    // Cancelled by the sweep when it has been idle for a while: the buffer is for others.
+    if (error != boost::asio::error::operation_aborted || begun || gone_) co_return Head::closed;
+    input_.block.give_back();
   }
-}
-
-awaitable<bool> Connection::wait_idle() {
-  if (core_->stopping()) co_return false;
-  input_.block.give_back();
-  const auto [error] = co_await transport_.readable();
-  co_return !error && !gone_;
 }
 
 Connection::Head Connection::parse_head(std::size_t& head_begin, bool& need_more) {
@@ -150,8 +149,8 @@ Connection::Head Connection::parse_head(std::size_t& head_begin, bool& need_more
       return Head::rejected;
     }
     const bool done = step == RequestParser::Step::done;
-    const bool cramped = done ? !parser_->is_done() && input_.block.capacity() - input_.begin < kBodyRoomMin
-                              : input_.free() == 0;
+    const bool cramped =
+        done ? !parser_->is_done() && input_.block.capacity() - input_.begin < kBodyRoomMin : input_.free() == 0;
     if (!cramped || head_begin == 0) {
       need_more = !done;
       return Head::ready;
@@ -230,7 +229,8 @@ awaitable<void> Connection::linger() {
 
 void Connection::log_failure(std::string_view what) const {
   if (gone_) return;  // cancelled, as it should be
-  logging::error("a handler failed", {{"method", request_.method}, {"path", request_.path}, {"peer", peer_}, {"error", what}});
+  logging::error("a handler failed",
+                 {{"method", request_.method}, {"path", request_.path}, {"peer", peer_}, {"error", what}});
 }
 
 void Connection::sweep(SteadyTime now) {
@@ -277,7 +277,8 @@ std::size_t Connection::write_now(std::span<const iovec> parts) {
   return written;
 }
 
-awaitable<http::Result<>> Connection::write_rest(std::vector<iovec> parts, std::size_t written, std::size_t head_bytes) {
+awaitable<http::Result<>> Connection::write_rest(std::vector<iovec> parts, std::size_t written,
+                                                 std::size_t head_bytes) {
   // The head was rendered where the core's other connections render theirs.
   std::string head;
   if (written < head_bytes) {
@@ -327,7 +328,8 @@ void Connection::on_watched(const Transport::ErrorCode& error, std::size_t size)
 }
 
 awaitable<void> Connection::end_watch() {
-  boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>
+  boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
+                                    Executor>
       ended(core_->executor(), kNever);
   watch_ended_ = [&ended] { ended.cancel(); };
   transport_.cancel();

@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <boost/asio/cancellation_signal.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -20,8 +21,10 @@ class Connection;
 
 /// What a listener's connections share.
 struct Served {
-  ListenerOptions options;
+  Served(ListenerOptions o, http::Handler& h) : options(std::move(o)), handler(h) {}
+  const ListenerOptions options;
   http::Handler& handler;
+  std::atomic<std::size_t> open{0};  ///< connections accepted and not ended
 };
 
 /// Bytes read and not yet used up: [begin, end) of a lent block. What lies before `begin` stays where it is while a
@@ -106,7 +109,7 @@ class ReplyWriter final : public http::ResponseWriter {
 /// One accepted connection: reads requests, has them answered in order. Lives on its core's thread.
 class Connection final : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(std::shared_ptr<Core> core, std::shared_ptr<const Served> served, Transport transport, std::string peer);
+  Connection(std::shared_ptr<Core> core, std::shared_ptr<Served> served, Transport transport, std::string peer);
   ~Connection();
 
   /// Until the connection ends. Spawned with the slot of cancel_signal().
@@ -128,7 +131,6 @@ class Connection final : public std::enable_shared_from_this<Connection> {
 
   awaitable<Head> read_head();
   Head parse_head(std::size_t& head_begin, bool& need_more);
-  awaitable<bool> wait_idle();
   void begin_request();
   awaitable<bool> settle(bool failed);
   awaitable<void> reject(int status);
@@ -148,7 +150,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void gone() noexcept;
 
   std::shared_ptr<Core> core_;
-  const std::shared_ptr<const Served> served_;
+  const std::shared_ptr<Served> served_;
   Transport transport_;
   const std::string peer_;
   std::size_t slot_ = 0;  // in the core's list

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "millrace/base/log.hpp"
 #include "net/connection.hpp"
 
 namespace millrace::net {
@@ -59,7 +60,8 @@ void Core::arm_sweep() {
 
 void Core::sweep() {
   now_ = tuning_.now();
-  for (Connection* connection : connections_) connection->sweep(now_);
+  no_memory_noted_ = false;
+  for (std::size_t i = 0; i < connections_.size(); ++i) connections_[i]->sweep(now_);
   read_buffers_.trim();
   bodies_.trim();
   // One more round after the last connection has gone, so that the pools give their memory back; then none.
@@ -67,6 +69,11 @@ void Core::sweep() {
     sweeping_ = false;
   else
     arm_sweep();
+}
+
+void Core::note_no_memory() {
+  if (!std::exchange(no_memory_noted_, true))
+    logging::warn("no memory for a connection's buffer: connections are closed");
 }
 
 void Core::stop_soon() {

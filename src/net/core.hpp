@@ -50,6 +50,9 @@ class Core : public std::enable_shared_from_this<Core> {
   void add(Connection& connection);
   void remove(Connection& connection) noexcept;
 
+  /// Says in the log that a connection was closed for want of a buffer; once a sweep.
+  void note_no_memory();
+
   bool stopping() const noexcept { return stopping_; }
   /// Idle connections end; the others after their reply.
   void stop_soon();
@@ -71,9 +74,10 @@ class Core : public std::enable_shared_from_this<Core> {
   std::array<char, 32> date_{};
   std::int64_t date_second_ = -1;
   std::vector<Connection*> connections_;
-  boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>
+  boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
+                                    Executor>
       timer_;
-  bool sweeping_ = false, stopping_ = false;
+  bool sweeping_ = false, stopping_ = false, no_memory_noted_ = false;
   SteadyTime now_;
   std::array<Counters, 2> counters_;
   std::atomic<std::size_t> load_{0};

@@ -23,7 +23,8 @@ void ReplyWriter::begin(bool head_only, bool http11, bool may_keep_alive) noexce
   left_.reset();
 }
 
-void ReplyWriter::render(const http::ResponseHead& head, std::optional<std::uint64_t> length, bool keep_alive, Buffer& out) {
+void ReplyWriter::render(const http::ResponseHead& head, std::optional<std::uint64_t> length, bool keep_alive,
+                         Buffer& out) {
   if (started_) throw std::logic_error("a second reply to one request");
   started_ = true;
   keep_alive_ = keep_alive && may_keep_alive_ && !connection_.core_->stopping();
@@ -128,7 +129,8 @@ awaitable<http::Result<>> ReplyWriter::finish() {
     if (connection_.gone_) co_return peer_gone();
     if (written < last.iov_len) {
       std::vector<iovec> parts(1, last);
-      if (const auto sent = co_await connection_.write_rest(std::move(parts), written, 0); !sent) co_return sent.error();
+      if (const auto sent = co_await connection_.write_rest(std::move(parts), written, 0); !sent)
+        co_return sent.error();
     }
   }
   finished_ = true;

@@ -122,8 +122,7 @@ awaitable<http::Result<>> RequestBody::collect_chunks(std::size_t bytes_max) {
       std::memcpy(larger.data(), block_.data(), have);
       block_ = std::move(larger);
     }
-    std::memcpy(block_.data() + have, piece.data(), piece.size());
-    have += piece.size();
+    have += piece.copy(block_.data() + have, piece.size());
   }
   collected_ = {block_.data(), have};
   co_return http::Result<>{};

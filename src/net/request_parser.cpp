@@ -81,7 +81,8 @@ void RequestParser::on_header_impl(ErrorCode& error) {
   if (version_ >= 11 && hosts_ == 0) error = beast_http::error::bad_field;
 }
 
-RequestParser::Step RequestParser::parse_chunks(std::string_view bytes, std::size_t& consumed, std::string_view& piece) {
+RequestParser::Step RequestParser::parse_chunks(std::string_view bytes, std::size_t& consumed,
+                                                std::string_view& piece) {
   // Between chunks at least "0\r\n\r\n" is still to come; Beast takes less for granted not to be asked about.
   constexpr std::size_t kLeastTail = 5;
   consumed = 0;

@@ -10,8 +10,8 @@
 namespace millrace::net {
 
 /// One request's head, and its chunked body, out of the read buffer. Beast knows the protocol; fields become views into
-/// the buffer, without an allocation each. What Beast lets pass and a front must not (unknown transfer codings, two Host
-/// fields) is refused here.
+/// the buffer, without an allocation each. What Beast lets pass and a front must not (unknown transfer codings, two
+/// Host fields) is refused here.
 class RequestParser final : public boost::beast::http::basic_parser<true> {
  public:
   /// Fields go to `headers`, whose views live as long as the buffer and this parser.

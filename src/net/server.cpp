@@ -29,7 +29,8 @@ namespace {
 namespace asio = boost::asio;
 using Acceptor = asio::basic_socket_acceptor<asio::ip::tcp, Executor>;
 using Endpoint = asio::ip::tcp::endpoint;
-using Timer = asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
+using Timer =
+    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
 using ErrorCode = boost::system::error_code;
 
 /// How long accepting rests when the machine is out of file descriptors, or the listener full.
@@ -133,13 +134,11 @@ bool missing_family(const ErrorCode& error) {
 }
 
 /// Accepting comes back to life by itself: these are the machine's or the listener's fullness, not the socket's end.
-bool out_of_resources(int error) {
-  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-}
+bool out_of_resources(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
 
 /// A listening socket and where its connections go.
 struct Listening {
-  std::shared_ptr<const Served> served;
+  std::shared_ptr<Served> served;
   Acceptor acceptor;
   Timer rest;
   std::string address;
@@ -147,7 +146,8 @@ struct Listening {
 
 class HttpServer final : public Server {
  public:
-  HttpServer(Cores& cores, MemoryBudget& budget, Tuning tuning) : cores_(cores), tuning_(std::make_shared<Tuning>(std::move(tuning))) {
+  HttpServer(Cores& cores, MemoryBudget& budget, Tuning tuning)
+      : cores_(cores), tuning_(std::make_shared<Tuning>(std::move(tuning))) {
     for (std::size_t i = 0; i < cores.size(); ++i) {
       // The tuning lives as long as the cores' state, which the last connection may outlive this object with.
       cores_state_.push_back(std::shared_ptr<Core>(new Core(cores.executor(i), budget, *tuning_),
@@ -163,7 +163,8 @@ class HttpServer final : public Server {
  private:
   Result<Acceptor> bind(const Endpoint& endpoint);
   static awaitable<void> accept(std::shared_ptr<Listening> listening, std::vector<std::shared_ptr<Core>> cores);
-  static void hand_over(const std::shared_ptr<Core>& core, std::shared_ptr<const Served> served, Descriptor descriptor, Peer peer);
+  static void hand_over(const std::shared_ptr<Core>& core, std::shared_ptr<Served> served, Descriptor descriptor,
+                        Peer peer);
   std::size_t load() const noexcept;
 
   Cores& cores_;
@@ -185,7 +186,8 @@ Result<Acceptor> HttpServer::bind(const Endpoint& endpoint) {
   if (!error) return acceptor;
   const std::string what = text_of(endpoint);
   if (error == asio::error::address_in_use) return Error{Errc::in_use, what + " is already in use by another program"};
-  if (missing_family(error)) return Error{Errc::address, "this machine has no address " + endpoint.address().to_string()};
+  if (missing_family(error))
+    return Error{Errc::address, "this machine has no address " + endpoint.address().to_string()};
   return Error{Errc::failed, "cannot listen on " + what + ": " + error.message()};
 }
 
@@ -202,11 +204,12 @@ Result<std::vector<std::string>> HttpServer::listen(ListenerOptions options, htt
   else
     addresses = resolve(where->host);
   if (addresses.empty())
-    return Error{Errc::address, "'" + where->host + "' in '" + options.address + "' is not an address and does not resolve"};
+    return Error{Errc::address,
+                 "'" + where->host + "' in '" + options.address + "' is not an address and does not resolve"};
 
   // A head and room for a body must fit in one read buffer.
   options.head_bytes_max = std::min(options.head_bytes_max, Core::kReadBufferBytes * 3 / 4);
-  const auto served = std::make_shared<const Served>(std::move(options), handler);
+  const auto served = std::make_shared<Served>(std::move(options), handler);
   constexpr int kPortAttempts = 16;  // the port that one address was given may be taken on the other
   for (int attempt = 1;; ++attempt) {
     std::vector<Acceptor> acceptors;
@@ -227,7 +230,8 @@ Result<std::vector<std::string>> HttpServer::listen(ListenerOptions options, htt
     std::vector<std::string> bound;
     for (Acceptor& acceptor : acceptors) {
       bound.push_back(text_of(acceptor.local_endpoint()));
-      listening_.push_back(std::make_shared<Listening>(served, std::move(acceptor), Timer(cores_.executor(0)), bound.back()));
+      listening_.push_back(
+          std::make_shared<Listening>(served, std::move(acceptor), Timer(cores_.executor(0)), bound.back()));
     }
     return bound;
   }
@@ -256,15 +260,14 @@ awaitable<void> HttpServer::accept(std::shared_ptr<Listening> listening, std::ve
     if (error) co_return;
     std::string_view rest_because;
     for (int i = 0; i < kAcceptsAtOnce && acceptor.is_open(); ++i) {
-      std::size_t connections = 0;
-      for (const auto& core : cores) connections += core->counters(options.kind).connections.load(std::memory_order_relaxed);
-      if (connections >= options.connections_max) {
+      if (listening->served->open.load() >= options.connections_max) {
         rest_because = "the listener's limit of connections is reached";
         break;
       }
       sockaddr_storage from{};
       socklen_t from_size = sizeof from;
-      const int fd = ::accept4(acceptor.native_handle(), reinterpret_cast<sockaddr*>(&from), &from_size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const int fd = ::accept4(acceptor.native_handle(), reinterpret_cast<sockaddr*>(&from), &from_size,
+                               SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd < 0) {
         if (out_of_resources(errno)) rest_because = std::strerror(errno);
         if (errno == EAGAIN || errno == EWOULDBLOCK || !rest_because.empty()) break;
@@ -275,10 +278,13 @@ awaitable<void> HttpServer::accept(std::shared_ptr<Listening> listening, std::ve
       std::size_t chosen = first % cores.size();
       for (std::size_t k = 1; k < cores.size(); ++k) {
         const std::size_t other = (first + k) % cores.size();
-        if (cores[other]->load().load(std::memory_order_relaxed) < cores[chosen]->load().load(std::memory_order_relaxed)) chosen = other;
+        if (cores[other]->load().load(std::memory_order_relaxed) <
+            cores[chosen]->load().load(std::memory_order_relaxed))
+          chosen = other;
       }
       first = chosen + 1;
       cores[chosen]->load().fetch_add(1);
+      listening->served->open.fetch_add(1);
       hand_over(cores[chosen], listening->served, std::move(descriptor), peer_of(from));
       full = false;
     }
@@ -290,19 +296,23 @@ awaitable<void> HttpServer::accept(std::shared_ptr<Listening> listening, std::ve
   }
 }
 
-void HttpServer::hand_over(const std::shared_ptr<Core>& core, std::shared_ptr<const Served> served, Descriptor descriptor, Peer peer) {
-  asio::post(core->executor(), [core, served = std::move(served), descriptor = std::move(descriptor), peer = std::move(peer)]() mutable {
+void HttpServer::hand_over(const std::shared_ptr<Core>& core, std::shared_ptr<Served> served, Descriptor descriptor,
+                           Peer peer) {
+  asio::post(core->executor(), [core, served = std::move(served), descriptor = std::move(descriptor),
+                                peer = std::move(peer)]() mutable {
     Transport::Socket socket(core->executor());
     ErrorCode error;
     socket.assign(peer.family == AF_INET6 ? asio::ip::tcp::v6() : asio::ip::tcp::v4(), descriptor.get(), error);
     if (error || core->stopping()) {
       core->load().fetch_sub(1);
+      served->open.fetch_sub(1);
       if (!error) descriptor.release();
       return;
     }
     descriptor.release();
     socket.set_option(asio::ip::tcp::no_delay(true), error);
-    auto connection = std::make_shared<Connection>(core, std::move(served), Transport(std::move(socket)), std::move(peer.address));
+    auto connection =
+        std::make_shared<Connection>(core, std::move(served), Transport(std::move(socket)), std::move(peer.address));
     auto ended = [connection](std::exception_ptr failed) {
       if (!failed) return;
       try {

@@ -12,7 +12,8 @@ using HeaderList = std::vector<std::pair<std::string, std::string>>;
 
 const std::string kJson = "application/x-amz-json-1.1";
 const std::string kDenied =
-    "<AccessDeniedException>\n  <Message>Unable to determine service/operation name to be authorized</Message>\n</AccessDeniedException>\n";
+    "<AccessDeniedException>\n  <Message>Unable to determine service/operation name to be "
+    "authorized</Message>\n</AccessDeniedException>\n";
 const std::string kSerialization = R"({"__type":"SerializationException"})";
 const std::string kUnknown = R"({"__type":"UnknownOperationException"})";
 const std::string kTarget = "Kinesis_20131202.Echo";
@@ -36,7 +37,9 @@ HeaderList json(std::string target, bool authorized = true) {
   }
   return headers;
 }
-HeaderList typed(std::string type, std::string target) { return {{"Content-Type", std::move(type)}, {"X-Amz-Target", std::move(target)}}; }
+HeaderList typed(std::string type, std::string target) {
+  return {{"Content-Type", std::move(type)}, {"X-Amz-Target", std::move(target)}};
+}
 HeaderList with_authorization(std::string authorization, HeaderList more = {}) {
   HeaderList headers = json(kTarget, false);
   headers.emplace_back("Authorization", std::move(authorization));
@@ -76,21 +79,36 @@ INSTANTIATE_TEST_SUITE_P(
         Check{"2_EmptyJsonBodyNoTarget", "POST", "/", {{"Content-Type", kJson}}, "", 400, kJson, kUnknown},
         Check{"2_EmptyBodyOtherType", "POST", "/", typed("text/plain", kTarget), "", 400, "application/x-amz-cbor-1.1",
               "\xa1\x66__type\x76SerializationException"},
-        Check{"2_EmptyBodyPlainJsonUnknown", "POST", "/", typed("application/json", "x"), "", 400, "application/x-amz-cbor-1.1",
-              "\xa1\x66__type\x78\x19UnknownOperationException"},
-        Check{"2_NothingAtAll", "POST", "/", {}, "", 400, "application/x-amz-cbor-1.1",
+        Check{"2_EmptyBodyPlainJsonUnknown", "POST", "/", typed("application/json", "x"), "", 400,
+              "application/x-amz-cbor-1.1", "\xa1\x66__type\x78\x19UnknownOperationException"},
+        Check{"2_NothingAtAll",
+              "POST",
+              "/",
+              {},
+              "",
+              400,
+              "application/x-amz-cbor-1.1",
               "\xa1\x66__type\x78\x19UnknownOperationException"},
         Check{"3_BadTypeNoTarget", "POST", "/", {{"Content-Type", "text/plain"}}, "{}", 403, "", kDenied},
-        Check{"3_NoTypeUnknownOperation", "POST", "/", {{"X-Amz-Target", "Kinesis_20131202.Nothing"}}, "{}", 403, "", kDenied},
+        Check{"3_NoTypeUnknownOperation",
+              "POST",
+              "/",
+              {{"X-Amz-Target", "Kinesis_20131202.Nothing"}},
+              "{}",
+              403,
+              "",
+              kDenied},
         Check{"3_NoTypeUnknownService", "POST", "/", {{"X-Amz-Target", "Nothing.Echo"}}, "{}", 403, "", kDenied},
         Check{"3b_BadType", "POST", "/", typed("text/plain", kTarget), "{}", 404, "", "<UnknownOperationException/>\n"},
-        Check{"3b_Cbor", "POST", "/", typed("application/x-amz-cbor-1.1", kTarget), "\xa0", 404, "", "<UnknownOperationException/>\n"},
+        Check{"3b_Cbor", "POST", "/", typed("application/x-amz-cbor-1.1", kTarget), "\xa0", 404, "",
+              "<UnknownOperationException/>\n"},
         Check{"4_NotJson", "POST", "/", json("Nothing.Nothing", false), "{", 400, kJson, kSerialization},
         Check{"4_AnArray", "POST", "/", json("Kinesis_20131202.Nothing", false), "[]", 400, kJson, kSerialization},
         Check{"4_MoreThanOneValue", "POST", "/", json(kTarget, false), "{}{}", 400, kJson, kSerialization},
         Check{"4_PlainJsonNotJson", "POST", "/", typed("application/json", kTarget), "x", 400, "application/json",
               R"({"Output":{"__type":"com.amazon.coral.service#SerializationException"},"Version":"1.0"})"},
-        Check{"5_PlainJson", "POST", "/", typed("application/json; charset=utf-8", kTarget), "{}", 404, "application/json",
+        Check{"5_PlainJson", "POST", "/", typed("application/json; charset=utf-8", kTarget), "{}", 404,
+              "application/json",
               R"({"Output":{"__type":"com.amazon.coral.service#UnknownOperationException"},"Version":"1.0"})"},
         Check{"6_NoTarget", "POST", "/", {{"Content-Type", kJson}}, "{}", 400, kJson, kUnknown},
         Check{"6_UnknownOperation", "POST", "/", json("Kinesis_20131202.Nothing", false), "{}", 400, kJson, kUnknown},
@@ -102,31 +120,50 @@ INSTANTIATE_TEST_SUITE_P(
         Check{"8_Neither", "POST", "/", json(kTarget, false), "{}", 400, kJson,
               error("MissingAuthenticationTokenException", "Missing Authentication Token")},
         Check{"9_NothingInTheHeader", "POST", "/", with_authorization("X"), "{}", 400, kJson,
-              error("IncompleteSignatureException", "Authorization header requires 'Credential' parameter. "
-                                                    "Authorization header requires 'Signature' parameter. "
-                                                    "Authorization header requires 'SignedHeaders' parameter. " +
-                                                        kNoDate + "Authorization=X")},
-        Check{"9_EmptyPart", "POST", "/", with_authorization("X Credential=,Signature=b, SignedHeaders=c", {{"Date", "d"}}), "{}", 400, kJson,
               error("IncompleteSignatureException",
-                    "Authorization header requires 'Credential' parameter. Authorization=X Credential=,Signature=b, SignedHeaders=c")},
-        Check{"9_NoDate", "POST", "/", with_authorization("X Credential=a Signature=b SignedHeaders=c"), "{}", 400, kJson,
-              error("IncompleteSignatureException", kNoDate + "Authorization=X Credential=a Signature=b SignedHeaders=c")},
-        Check{"9_NotUtf8", "POST", "/", with_authorization("X Credential=a,Signature=b,SignedHeaders=\xff"), "{}", 400, kJson,
-              error("IncompleteSignatureException", kNoDate + "Authorization=X Credential=a,Signature=b,SignedHeaders=?")},
+                    "Authorization header requires 'Credential' parameter. "
+                    "Authorization header requires 'Signature' parameter. "
+                    "Authorization header requires 'SignedHeaders' parameter. " +
+                        kNoDate + "Authorization=X")},
+        Check{"9_EmptyPart", "POST", "/",
+              with_authorization("X Credential=,Signature=b, SignedHeaders=c", {{"Date", "d"}}), "{}", 400, kJson,
+              error("IncompleteSignatureException",
+                    "Authorization header requires 'Credential' parameter. Authorization=X Credential=,Signature=b, "
+                    "SignedHeaders=c")},
+        Check{"9_NoDate", "POST", "/", with_authorization("X Credential=a Signature=b SignedHeaders=c"), "{}", 400,
+              kJson,
+              error("IncompleteSignatureException",
+                    kNoDate + "Authorization=X Credential=a Signature=b SignedHeaders=c")},
+        Check{"9_NotUtf8", "POST", "/", with_authorization("X Credential=a,Signature=b,SignedHeaders=\xff"), "{}", 400,
+              kJson,
+              error("IncompleteSignatureException",
+                    kNoDate + "Authorization=X Credential=a,Signature=b,SignedHeaders=?")},
         Check{"9b_QueryIncomplete", "POST", "/?X-Amz-Algorithm=x&X-Amz-Date=d", json(kTarget, false), "{}", 400, kJson,
-              error("IncompleteSignatureException", "AWS query-string parameters must include 'X-Amz-Credential'. "
-                                                    "AWS query-string parameters must include 'X-Amz-Signature'. "
-                                                    "AWS query-string parameters must include 'X-Amz-SignedHeaders'. "
-                                                    "Re-examine the query-string parameters.")},
+              error("IncompleteSignatureException",
+                    "AWS query-string parameters must include 'X-Amz-Credential'. "
+                    "AWS query-string parameters must include 'X-Amz-Signature'. "
+                    "AWS query-string parameters must include 'X-Amz-SignedHeaders'. "
+                    "Re-examine the query-string parameters.")},
         Check{"12_Runs", "POST", "/any/path", json(kTarget), R"({"a":1})", 200, kJson, R"({"a":1})"},
-        Check{"12_RunsByQuery", "POST", "/?X-Amz-Algorithm=a&X-Amz-Credential=b&X-Amz-Signature=c&X-Amz-SignedHeaders=d&X-Amz-Date=e",
+        Check{"12_RunsByQuery", "POST",
+              "/?X-Amz-Algorithm=a&X-Amz-Credential=b&X-Amz-Signature=c&X-Amz-SignedHeaders=d&X-Amz-Date=e",
               json(kTarget, false), "{}", 200, kJson, "{}"},
-        Check{"12_TypeWithParameters", "POST", "/",
-              {{"content-type", "application/x-amz-json-1.1 ; charset=x"}, {"x-amz-target", kTarget}, {"authorization", kAuthorization}, {"date", "d"}},
-              "{}", 200, kJson, "{}"},
+        Check{"12_TypeWithParameters",
+              "POST",
+              "/",
+              {{"content-type", "application/x-amz-json-1.1 ; charset=x"},
+               {"x-amz-target", kTarget},
+               {"authorization", kAuthorization},
+               {"date", "d"}},
+              "{}",
+              200,
+              kJson,
+              "{}"},
         Check{"12_EmptyReply", "POST", "/", json("Kinesis_20131202.Empty"), "{}", 200, kJson, ""},
-        Check{"12_Error", "POST", "/", json("Kinesis_20131202.Failing"), "{}", 400, kJson, error("ResourceNotFoundException", "{}")},
-        Check{"12_Exception", "POST", "/", json("Kinesis_20131202.Throwing"), "{}", 500, kJson, R"({"__type":"InternalFailure"})"}),
+        Check{"12_Error", "POST", "/", json("Kinesis_20131202.Failing"), "{}", 400, kJson,
+              error("ResourceNotFoundException", "{}")},
+        Check{"12_Exception", "POST", "/", json("Kinesis_20131202.Throwing"), "{}", 500, kJson,
+              R"({"__type":"InternalFailure"})"}),
     [](const auto& check) { return std::string("Row") + check.param.name; });
 
 struct Routed {
@@ -151,15 +188,15 @@ HeaderList with_host(std::string host, HeaderList headers = {}) {
   return headers;
 }
 HeaderList scoped(std::string service) {
-  return {{"Authorization", "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/" + service + "/aws4_request, SignedHeaders=h, Signature=s"}};
+  return {{"Authorization", "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/" + service +
+                                "/aws4_request, SignedHeaders=h, Signature=s"}};
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Order, Routing,
     testing::Values(
         Routed{"Admin", "/_millrace/health?x", json(kTarget), "admin|/health"},
-        Routed{"AdminRoot", "/_millrace", {}, "admin|/"},
-        Routed{"NotAdmin", "/_millracex", {}, "AccessDenied"},
+        Routed{"AdminRoot", "/_millrace", {}, "admin|/"}, Routed{"NotAdmin", "/_millracex", {}, "AccessDenied"},
         Routed{"ExecuteApi", "/_aws/execute-api/abc/PROD/v1/x", json(kTarget), "abc|PROD|/v1/x"},
         Routed{"ExecuteApiRoot", "/_aws/execute-api/abc/PROD", {}, "abc|PROD|/"},
         Routed{"ExecuteApiNothing", "/_aws/execute-api", {}, "||/"},
@@ -173,12 +210,19 @@ INSTANTIATE_TEST_SUITE_P(
         Routed{"HostBeforeScope", "/", with_host("kinesis.local", scoped("s3")), "AccessDenied"},
         Routed{"UnknownHost", "/", with_host("events:4566", json(kTarget)), "{}"},
         Routed{"Firehose", "/", json("Firehose_20150804.Echo"), "{}"},
-        Routed{"UnservedTarget", "/", json("DynamoDB_20120810.PutItem"),
-               R"({"__type":"UnknownOperationException","message":"Amazon DynamoDB is not served here; kinesis and firehose are."})"},
-        Routed{"UnservedS3", "/bucket/key", scoped("s3"), "<Error><Code>NotImplemented</Code><Message>Amazon S3 is not served here"},
-        Routed{"UnservedQuery", "/", scoped("sts"), "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidAction</Code><Message>AWS STS is not"},
-        Routed{"UnservedByPresignedQuery", "/?X-Amz-Credential=a%2F20260101%2Fus-east-1%2Fs3%2Faws4_request", {}, "<Message>Amazon S3 is not"},
-        Routed{"UnservedRest", "/2015-03-31/functions", scoped("lambda"), R"("message":"AWS Lambda is not served here)"},
+        Routed{
+            "UnservedTarget", "/", json("DynamoDB_20120810.PutItem"),
+            R"({"__type":"UnknownOperationException","message":"Amazon DynamoDB is not served here; kinesis and firehose are."})"},
+        Routed{"UnservedS3", "/bucket/key", scoped("s3"),
+               "<Error><Code>NotImplemented</Code><Message>Amazon S3 is not served here"},
+        Routed{"UnservedQuery", "/", scoped("sts"),
+               "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidAction</Code><Message>AWS STS is not"},
+        Routed{"UnservedByPresignedQuery",
+               "/?X-Amz-Credential=a%2F20260101%2Fus-east-1%2Fs3%2Faws4_request",
+               {},
+               "<Message>Amazon S3 is not"},
+        Routed{"UnservedRest", "/2015-03-31/functions", scoped("lambda"),
+               R"("message":"AWS Lambda is not served here)"},
         Routed{"QueryInTheUrl", "/?Action=GetCallerIdentity&Version=2011-06-15", {}, "<Code>InvalidAction</Code>"},
         Routed{"UnknownScope", "/", scoped("nothing"), "AccessDenied"}),
     [](const auto& routed) { return routed.param.name; });
@@ -237,7 +281,9 @@ TEST(AwsHandler, AnOriginGetsCorsHeaders) {
 TEST(AwsHandler, APreflightIsAnsweredWithoutAServiceAndWithoutId2) {
   FrontSite site;
   MemoryStream& stream = site.transport->open("OPTIONS", "/");
-  stream.header("Origin", "http://x").header("Access-Control-Request-Headers", "a,b").header("Access-Control-Request-Method", "POST");
+  stream.header("Origin", "http://x")
+      .header("Access-Control-Request-Headers", "a,b")
+      .header("Access-Control-Request-Method", "POST");
   site.transport->exchange(stream, "");
   EXPECT_EQ(stream.status, 200);
   EXPECT_EQ(stream.received, "");
@@ -310,7 +356,8 @@ TEST(AwsHandler, InterleavedCallsKeepTheirReplies) {
     const bool pieces = i % 2;
     for (const auto& [name, value] : json(pieces ? "Kinesis_20131202.Pieces" : kTarget)) stream.header(name, value);
     site.transport->begin(stream);
-    uploads.push_back({&stream, pieces ? R"({"pieces":)" + std::to_string(i) + "}" : R"({"a":")" + std::string(20'000, static_cast<char>('a' + i)) + R"("})"});
+    uploads.push_back({&stream, pieces ? R"({"pieces":)" + std::to_string(i) + "}"
+                                       : R"({"a":")" + std::string(20'000, static_cast<char>('a' + i)) + R"("})"});
   }
   ASSERT_TRUE(test::interleave(*site.transport, uploads, 3));
   for (int i = 0; i < 10; ++i) {

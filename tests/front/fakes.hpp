@@ -93,9 +93,11 @@ inline awaitable<void> id_operation(services::Context& context, std::string_view
   co_return;
 }
 
-inline constexpr services::Operation kEcho{"Echo", echo_operation}, kEmpty{"Empty", empty_operation}, kFailing{"Failing", failing_operation},
-    kThrowing{"Throwing", throwing_operation}, kPieces{"Pieces", pieces_operation}, kId{"Id", id_operation};
-inline constexpr const services::Operation* kKinesisOperations[] = {&kEcho, &kEmpty, &kFailing, &kThrowing, &kPieces, &kId};
+inline constexpr services::Operation kEcho{"Echo", echo_operation}, kEmpty{"Empty", empty_operation},
+    kFailing{"Failing", failing_operation}, kThrowing{"Throwing", throwing_operation},
+    kPieces{"Pieces", pieces_operation}, kId{"Id", id_operation};
+inline constexpr const services::Operation* kKinesisOperations[] = {&kEcho,     &kEmpty,  &kFailing,
+                                                                    &kThrowing, &kPieces, &kId};
 inline constexpr const services::Operation* kFirehoseOperations[] = {&kEcho};
 inline const services::Service kServices[] = {{"kinesis", "Kinesis_20131202", kKinesisOperations},
                                               {"firehose", "Firehose_20150804", kFirehoseOperations}};
@@ -124,6 +126,7 @@ struct FrontSite {
 };
 
 inline constexpr const char* kAuthorization =
-    "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/kinesis/aws4_request, SignedHeaders=host;x-amz-date, Signature=0123";
+    "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/kinesis/aws4_request, SignedHeaders=host;x-amz-date, "
+    "Signature=0123";
 
 }  // namespace millrace::front

@@ -44,9 +44,7 @@ TEST(BlockPool, KeepsNoMoreThanItsLimits) {
   BlockPool pool(budget, Account::bodies, kLimits);
   pool.take(512 * 1024).give_back();
   EXPECT_EQ(pool.idle(), 0u);
-  {
-    const BlockPool::Lent a = pool.take(1), b = pool.take(1), c = pool.take(1);
-  }
+  { const BlockPool::Lent a = pool.take(1), b = pool.take(1), c = pool.take(1); }
   EXPECT_EQ(pool.idle(), 2u);
   EXPECT_EQ(budget.used(), 2u * 64 * 1024);
 }
@@ -54,9 +52,7 @@ TEST(BlockPool, KeepsNoMoreThanItsLimits) {
 TEST(BlockPool, TrimFreesWhatLayIdleSinceTheLast) {
   MemoryBudget budget(4u << 20);
   BlockPool pool(budget, Account::bodies, kLimits);
-  {
-    const BlockPool::Lent a = pool.take(1), b = pool.take(1);
-  }
+  { const BlockPool::Lent a = pool.take(1), b = pool.take(1); }
   pool.trim();
   EXPECT_EQ(pool.idle(), 2u);
   pool.take(1).give_back();

@@ -1,5 +1,5 @@
-// Handlers use nothing but the contract of base/http.hpp: the same ones on sockets and on the in-memory transport, there
-// with interleaved streams, small windows and resets in the middle.
+// Handlers use nothing but the contract of base/http.hpp: the same ones on sockets and on the in-memory transport,
+// there with interleaved streams, small windows and resets in the middle.
 #include <gtest/gtest.h>
 
 #include "net/site.hpp"
@@ -49,7 +49,8 @@ TEST(HandlerContract, InterleavedStreamsKeepTheirBodies) {
       const MemoryStream& stream = *uploads[i].stream;
       EXPECT_EQ(stream.misuse, "") << i;
       EXPECT_TRUE(stream.finished) << i;
-      EXPECT_EQ(stream.received, streamed ? uploads[i].body : "POST /" + std::to_string(i) + "?\n" + uploads[i].body) << i;
+      EXPECT_EQ(stream.received, streamed ? uploads[i].body : "POST /" + std::to_string(i) + "?\n" + uploads[i].body)
+          << i;
     }
   }
 }

@@ -37,18 +37,17 @@ TEST(Server, AnswersPipelinedRequestsInOrder) {
   const auto body = [](int i) { return std::string(static_cast<std::size_t>(i % 97), 'x'); };
   for (int i = 0; i < kRequests; ++i) all += post("/" + std::to_string(i), body(i));
   std::thread sender([&] { client.send(all); });
-  for (int i = 0; i < kRequests; ++i)
-    EXPECT_EQ(client.receive().body, "POST /" + std::to_string(i) + "?\n" + body(i));
+  for (int i = 0; i < kRequests; ++i) EXPECT_EQ(client.receive().body, "POST /" + std::to_string(i) + "?\n" + body(i));
   sender.join();
 }
 
 TEST(Server, UnderstandsRequestsThatComeByteByByte) {
   Site site(echo);
   Client client(site.port);
-  client.send_byte_by_byte(
-      post("/slow", "abc") +
-      "POST /chunks HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: v\r\n\r\n" +
-      "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  client.send_byte_by_byte(post("/slow", "abc") +
+                           "POST /chunks HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+                           "chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: v\r\n\r\n" +
+                           "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   EXPECT_EQ(client.receive().body, "POST /slow?\nabc");
   EXPECT_EQ(client.receive().body, "POST /chunks?\nabcde");
   EXPECT_EQ(client.receive().body, "GET /?\n");
@@ -56,9 +55,9 @@ TEST(Server, UnderstandsRequestsThatComeByteByByte) {
 
 TEST(Server, KeepsRequestsApartWhereverTheyAreSplit) {
   Site site(echo);
-  const std::string requests = post("/1", "abc") +
-                               "POST /2 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" +
-                               post("/3", "");
+  const std::string requests =
+      post("/1", "abc") + "POST /2 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" +
+      post("/3", "");
   for (std::size_t split = 1; split < requests.size(); ++split) {
     Client client(site.port);
     client.send(std::string_view(requests).substr(0, split));
@@ -132,10 +131,9 @@ TEST(Server, PutsChunksTogether) {
 
 TEST(Server, RefusesBrokenChunks) {
   Site site(echo);
-  for (const char* chunks :
-       {"x\r\n\r\n\r\n", "3\r\nabcd\r\n0\r\n\r\n", "3\nabc\r\n0\r\n\r\n", "-1\r\nabc\r\n", "11111111111111111\r\nabc\r\n",
-        "3;a=\"\n\"\r\nabc\r\n0\r\n\r\n", "0x3\r\nabc\r\n0\r\n\r\n", " 3\r\nabc\r\n0\r\n\r\n",
-        "0\r\nContent-Length: 1\r\n\r\n"}) {
+  for (const char* chunks : {"x\r\n\r\n\r\n", "3\r\nabcd\r\n0\r\n\r\n", "3\nabc\r\n0\r\n\r\n", "-1\r\nabc\r\n",
+                             "11111111111111111\r\nabc\r\n", "3;a=\"\n\"\r\nabc\r\n0\r\n\r\n",
+                             "0x3\r\nabc\r\n0\r\n\r\n", " 3\r\nabc\r\n0\r\n\r\n", "0\r\nContent-Length: 1\r\n\r\n"}) {
     Client client(site.port);
     client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     client.send(chunks);
@@ -193,20 +191,18 @@ INSTANTIATE_TEST_SUITE_P(
         Rejected{"CodingOverChunks", kPost + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
         Rejected{"ChunksNotLast", kPost + "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 501},
         Rejected{"AlmostChunked", kPost + "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 501},
-        Rejected{"CodingTwice", kPost + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+        Rejected{"CodingTwice", kPost + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                 400},
         Rejected{"CodingInHttp10", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
         Rejected{"BareLineFeeds", "GET / HTTP/1.1\nHost: a\n\n", 400},
         Rejected{"BareLineFeedInAValue", kGet + "Host: a\nX: y\r\n\r\n", 400},
         Rejected{"BareCarriageReturn", kGet + "Host: a\rX: y\r\n\r\n", 400},
         Rejected{"BlankBeforeColon", kGet + "Host : a\r\n\r\n", 400},
-        Rejected{"FoldedFirstLine", kGet + " Host: a\r\n\r\n", 400},
-        Rejected{"NoFieldName", kGet + ": a\r\n\r\n", 400},
+        Rejected{"FoldedFirstLine", kGet + " Host: a\r\n\r\n", 400}, Rejected{"NoFieldName", kGet + ": a\r\n\r\n", 400},
         Rejected{"NulInAValue", kGet + "Host: a" + std::string(1, '\0') + "b\r\n\r\n", 400},
-        Rejected{"NoHost", kGet + "\r\n", 400},
-        Rejected{"TwoHosts", kGet + "Host: a\r\nHost: b\r\n\r\n", 400},
+        Rejected{"NoHost", kGet + "\r\n", 400}, Rejected{"TwoHosts", kGet + "Host: a\r\nHost: b\r\n\r\n", 400},
         Rejected{"BlankInTheTarget", "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-        Rejected{"NoVersion", "GET /\r\n\r\n", 400},
-        Rejected{"NotHttp", "\x16\x03\x01\x02\x01\x01\r\n\r\n", 400},
+        Rejected{"NoVersion", "GET /\r\n\r\n", 400}, Rejected{"NotHttp", "\x16\x03\x01\x02\x01\x01\r\n\r\n", 400},
         Rejected{"Http2Preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
         Rejected{"LaterMinorVersion", "GET / HTTP/1.2\r\nHost: a\r\n\r\n", 505},
         Rejected{"LongHead", kGet + "Host: a\r\nX: " + std::string(32 * 1024, 'x') + "\r\n\r\n", 431},
@@ -293,7 +289,9 @@ TEST(Server, GivesLeaveToSendOnlyWhenTheBodyIsWanted) {
   EXPECT_EQ(eager.request(head + "3\r\n\r\nabc").body, "POST /?\nabc");
 
   Client chunks(site.port);
-  EXPECT_EQ(chunks.request("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n").status, 100);
+  EXPECT_EQ(
+      chunks.request("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n").status,
+      100);
   EXPECT_EQ(chunks.request("3\r\nabc\r\n0\r\n\r\n").body, "POST /?\nabc");
 }
 

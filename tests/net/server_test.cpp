@@ -17,7 +17,8 @@ namespace {
 
 using test::Client;
 using test::WireReply;
-using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
+using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock,
+                                                boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
 const std::string kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -180,7 +181,8 @@ TEST(Replies, APeerThatGoesCancelsTheHandlerThatWaits) {
 
 TEST(Replies, APeerThatResetsInTheMiddleEndsTheHandler) {
   Progress progress;
-  Site site([&](http::Request&, http::ResponseWriter& writer) { return stream(writer, 10'000, 100'000, false, progress); });
+  Site site(
+      [&](http::Request&, http::ResponseWriter& writer) { return stream(writer, 10'000, 100'000, false, progress); });
   Client client(site.port);
   client.send(kGet);
   EXPECT_TRUE(client.skip(100'000));
@@ -241,7 +243,8 @@ TEST(Replies, ABodyIsStreamedBackWhileItComes) {
   EXPECT_EQ(client.receive().body, "next");
   sender.join();
   std::thread chunk_sender([&] {
-    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2DC6C0\r\n" + body + "\r\n3\r\nabc\r\n0\r\n\r\n");
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2DC6C0\r\n" + body +
+                "\r\n3\r\nabc\r\n0\r\n\r\n");
   });
   EXPECT_TRUE(client.receive().body == body + "abc");
   chunk_sender.join();
@@ -308,8 +311,11 @@ TEST(Replies, OneLargerThanTheSocketIsWhole) {
 
 TEST(Replies, HeadersCannotSplitThem) {
   Site site([](http::Request&, http::ResponseWriter& writer) -> awaitable<void> {
-    const http::Header fields[] = {{"X-Evil", "a\r\nSet-Cookie: b"}, {"Content-Length", "1"}, {"Date", "never"},
-                                   {"Connection", "close"}, {"X-Ok", "ok"}};
+    const http::Header fields[] = {{"X-Evil", "a\r\nSet-Cookie: b"},
+                                   {"Content-Length", "1"},
+                                   {"Date", "never"},
+                                   {"Connection", "close"},
+                                   {"X-Ok", "ok"}};
     const http::ResponseHead head{200, fields};
     const Slice slice{"body", {}};
     (void)co_await writer.send(head, std::span(&slice, 1));
@@ -326,7 +332,9 @@ TEST(Replies, HeadersCannotSplitThem) {
 TEST(Replies, ToAMalformedRequestAreTheHandlers) {
   class Handler final : public http::Handler {
    public:
-    awaitable<void> handle(http::Request& request, http::ResponseWriter& writer) override { return echo(request, writer); }
+    awaitable<void> handle(http::Request& request, http::ResponseWriter& writer) override {
+      return echo(request, writer);
+    }
     Rejection reject(int status) const noexcept override {
       static constexpr http::Header kFields[] = {{"Content-Type", "text/x"}};
       return {status + 1, kFields, "rejected"};
@@ -380,6 +388,23 @@ TEST(Connections, AreNoMoreThanTheListenersLimit) {
   EXPECT_EQ(site.stats().accepted, 1u);
   first.reset();
   EXPECT_EQ(second.receive().body, "POST /?\nb");
+}
+
+TEST(Connections, TakeNoBufferBeforeTheySaySomething) {
+  Site site(echo, {}, 1, 100 * 1024);  // room for one buffer
+  std::vector<std::unique_ptr<Client>> silent;
+  for (int i = 0; i < 20; ++i) silent.push_back(std::make_unique<Client>(site.port));
+  EXPECT_TRUE(eventually([&] { return site.stats().connections == 20; }));
+  EXPECT_EQ(site.budget.used(), 0u);
+  Client talks(site.port);
+  EXPECT_EQ(talks.request(post("/", "a")).status, 200);
+}
+
+TEST(Connections, WithoutRoomForABufferAreClosed) {
+  Site site(echo, {}, 1, 1000);
+  Client client(site.port);
+  client.send(post("/", "a"));
+  EXPECT_TRUE(client.ended());
 }
 
 TEST(Stopping, LetsRequestsFinishAndEndsIdleConnections) {
@@ -469,8 +494,8 @@ TEST_F(Listen, TakesLiteralAddresses) {
 }
 
 TEST_F(Listen, RefusesWhatIsNoAddress) {
-  for (const char* address : {"", "4566", "localhost", "localhost:", "localhost:x", "localhost:70000", ":4566", "::1:4566",
-                              "127.0.0.1:-1", "192.0.2.77:0", "[]:1"}) {
+  for (const char* address : {"", "4566", "localhost", "localhost:", "localhost:x", "localhost:70000", ":4566",
+                              "::1:4566", "127.0.0.1:-1", "192.0.2.77:0", "[]:1"}) {
     const auto bound = listen(address);
     ASSERT_FALSE(bound) << address;
     EXPECT_EQ(bound.error().code, Errc::address) << address;

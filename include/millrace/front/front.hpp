@@ -39,12 +39,14 @@ OperationsPtr make_operations(services::Environment& environment, telemetry::Reg
 /// The in-process way to the operations: used by the gateway and by declarations from the config file.
 std::unique_ptr<gateway::ServiceCaller> make_service_caller(Operations& operations);
 
-/// The handler of the aws listener. Routing order: /_millrace, /_aws/execute-api, /restapis/{api}/{stage}/_user_request_,
-/// Host, X-Amz-Target prefix, credential-scope service, form with Action and Version, else AWS's no-target answers.
+/// The handler of the aws listener. Routing order: /_millrace, /_aws/execute-api,
+/// /restapis/{api}/{stage}/_user_request_, Host, X-Amz-Target prefix, credential-scope service, form with Action and
+/// Version, else AWS's no-target answers.
 std::unique_ptr<http::Handler> make_aws_handler(Operations& operations, gateway::Gateway& gateway, AdminHandler admin,
                                                 Options options);
 
 /// The handler of the gateway listener.
-std::unique_ptr<http::Handler> make_gateway_handler(gateway::Gateway& gateway, telemetry::Registry& metrics, Cores& cores);
+std::unique_ptr<http::Handler> make_gateway_handler(gateway::Gateway& gateway, telemetry::Registry& metrics,
+                                                    Cores& cores);
 
 }  // namespace millrace::front

@@ -29,9 +29,9 @@ struct ListenerOptions {
   std::string address;
   http::Listener kind = http::Listener::aws;
   std::size_t head_bytes_max = 32 * 1024;
-  std::chrono::milliseconds idle_timeout = std::chrono::minutes{5};  ///< between requests
+  std::chrono::milliseconds idle_timeout = std::chrono::minutes{5};      ///< between requests
   std::chrono::milliseconds request_timeout = std::chrono::seconds{60};  ///< from a request's first byte to its last
-  std::chrono::milliseconds write_timeout = std::chrono::seconds{60};  ///< without progress of a reply
+  std::chrono::milliseconds write_timeout = std::chrono::seconds{60};    ///< without progress of a reply
   std::size_t connections_max = 60'000;
 };
 
