@@ -6,6 +6,8 @@
 #include <bit>
 #include <new>
 
+#include "millrace/base/log.hpp"
+
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #endif
@@ -278,6 +280,16 @@ void ChunkPool::give_back_tail(std::uint32_t id, std::size_t kept, std::size_t s
                static_cast<std::uint32_t>((size - kept) / kGranuleBytes));
   }
   budget_.give_back(Account::chunks, size - kept);
+}
+
+void ChunkPool::tell_refused(std::int64_t now_ms) {
+  constexpr std::int64_t kMinute = 60'000;
+  std::int64_t due = tell_again_at_.load(std::memory_order_relaxed);
+  if (now_ms < due || !tell_again_at_.compare_exchange_strong(due, now_ms + kMinute, std::memory_order_relaxed)) return;
+  logging::warn("the memory limit is reached: puts are refused until retention or a delete frees some",
+                {{"limit_bytes", budget_.bytes_max()},
+                 {"used_bytes", budget_.used()},
+                 {"records_bytes", budget_.used(Account::chunks)}});
 }
 
 ChunkPool::Stats ChunkPool::stats() const {

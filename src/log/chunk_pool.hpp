@@ -1,7 +1,9 @@
 #pragma once
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -76,6 +78,9 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
   };
   Stats stats() const;
 
+  /// A put is refused for want of memory: said in the log, at most once a minute.
+  void tell_refused(std::int64_t now_ms);
+
  private:
   friend class Block;
   static constexpr unsigned kOrders = 7;  // 16 KiB .. 1 MiB
@@ -110,6 +115,7 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
   void give_back_tail(std::uint32_t id, std::size_t kept, std::size_t size) noexcept;
 
   MemoryBudget& budget_;
+  std::atomic<std::int64_t> tell_again_at_{std::numeric_limits<std::int64_t>::min()};
   mutable std::mutex mutex_;
   std::vector<Region> regions_;
   std::array<std::uint32_t, kOrders> free_{kNone, kNone, kNone, kNone, kNone, kNone, kNone};

@@ -118,7 +118,10 @@ std::shared_ptr<Chunk> MemoryLog::make_chunk(std::size_t batch_bytes) {
     if (const auto expiry = expiry_.lock()) expiry->expire_all();
     block = pool_->allocate(wanted);
     if (!block && least < wanted) block = pool_->allocate(least);  // the last of the budget
-    if (!block) return nullptr;
+    if (!block) {
+      pool_->tell_refused(now_ms());
+      return nullptr;
+    }
   }
   auto chunk = std::make_shared<Chunk>(std::move(block), batch_bytes > kChunkBytesMax ? batch_bytes : kChunkBytesMax);
   // Room in the list for this chunk and those that other threads have in hand.
