@@ -1,5 +1,6 @@
 #include "app/house.hpp"
 
+#include <algorithm>
 #include <limits>
 
 #include "app/start_error.hpp"
@@ -12,6 +13,12 @@ namespace {
 
 constexpr std::size_t kFileThreads = 2;
 
+// Of the memory limit, what records leave to connections, bodies, replies and delivery.
+std::size_t kept_from_records(std::size_t memory_limit) {
+  constexpr std::size_t kEnough = 256u << 20;
+  return std::min(memory_limit / 8, kEnough);
+}
+
 std::string joined(const std::vector<std::string>& words) {
   std::string out;
   for (const std::string& word : words) out.append(out.empty() ? "" : ", ").append(word);
@@ -22,7 +29,7 @@ std::string joined(const std::vector<std::string>& words) {
 
 House::House(const config::Config& config, std::size_t threads)
     : config_(config),
-      budget_(config.memory_limit),
+      budget_(config.memory_limit, kept_from_records(config.memory_limit)),
       random_(make_system_random()),
       cores_(threads),
       clock_(cores_.executor(0)),

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -13,13 +14,17 @@ inline constexpr std::size_t kAccounts = 5;
 /// The one bound on memory that grows with load (storage.memory_limit). Thread-safe, lock-free.
 class MemoryBudget {
  public:
-  explicit MemoryBudget(std::size_t bytes_max) noexcept : bytes_max_(bytes_max) {}
+  /// @param kept_from_chunks  bytes that stored records never take, so that a full daemon still reads, answers and
+  /// deletes
+  explicit MemoryBudget(std::size_t bytes_max, std::size_t kept_from_chunks = 0) noexcept
+      : bytes_max_(bytes_max), chunks_max_(bytes_max - std::min(bytes_max, kept_from_chunks)) {}
   MemoryBudget(const MemoryBudget&) = delete;
   MemoryBudget& operator=(const MemoryBudget&) = delete;
 
   /// False, and nothing taken, when the limit would be passed.
   [[nodiscard]] bool try_take(Account account, std::size_t bytes) noexcept {
-    if (used_.fetch_add(bytes, std::memory_order_relaxed) + bytes > bytes_max_) {
+    const std::size_t limit = account == Account::chunks ? chunks_max_ : bytes_max_;
+    if (used_.fetch_add(bytes, std::memory_order_relaxed) + bytes > limit) {
       used_.fetch_sub(bytes, std::memory_order_relaxed);
       refused_.fetch_add(1, std::memory_order_relaxed);
       return false;
@@ -40,7 +45,7 @@ class MemoryBudget {
   std::size_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
 
  private:
-  const std::size_t bytes_max_;
+  const std::size_t bytes_max_, chunks_max_;
   std::atomic<std::size_t> used_{0};
   std::atomic<std::size_t> refused_{0};
   std::array<std::atomic<std::size_t>, kAccounts> by_account_{};
