@@ -222,7 +222,8 @@ TEST(PutRecords, FullLogRefusesRecordByRecord) {
   Answer answer = world.call("PutRecords", request("s", {entry("a", "1"), entry("b", "2")}));
   EXPECT_EQ(answer.status, 200);
   EXPECT_EQ(answer.json()["FailedRecordCount"], 2);
-  for (const Json& one : answer.json()["Records"]) {
+  const Json reply = answer.json();
+  for (const Json& one : reply["Records"]) {
     EXPECT_EQ(one["ErrorCode"], "ProvisionedThroughputExceededException");
     EXPECT_EQ(one["ErrorMessage"].get<std::string>().substr(0, 32), "Rate exceeded for shard shardId-");
     EXPECT_FALSE(one.contains("SequenceNumber"));
@@ -316,7 +317,8 @@ TEST(PutRecords, RoutesAgainWhenALogHasEndedMeanwhile) {
   std::size_t found = 0;
   for (int shard = 0; shard < 3; ++shard) {
     int last = -1;
-    for (const Json& record : world.records("s", shard_name(shard))) {
+    const Json records_there = world.records("s", shard_name(shard));
+    for (const Json& record : records_there) {
       const int data = std::stoi(*codec::base64::decode(record["Data"].get<std::string>()));
       EXPECT_GT(data, last);
       last = data;
