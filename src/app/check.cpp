@@ -16,8 +16,6 @@ int check(const config::Config& config) {
   opened.get();
   for (const std::string& line : house.describe()) std::cout << line << '\n';
   std::cout << "valid: aws " << now.listen_aws << " gateway " << now.listen_gateway << std::endl;
-  std::future<void> stopped = signals.start(house.executor(), house.delivery().stop());
-  stopped.wait();
   return 0;
 }
 

@@ -1,6 +1,8 @@
 #include "app/house.hpp"
 
 #include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <future>
 #include <limits>
 
 #include "app/start_error.hpp"
@@ -12,6 +14,7 @@ namespace millrace::app {
 namespace {
 
 constexpr std::size_t kFileThreads = 2;
+constexpr std::chrono::seconds kPatience{5};  // with background work that must end
 
 // Of the memory limit, what records leave to connections, bodies, replies and delivery.
 std::size_t kept_from_records(std::size_t memory_limit) {
@@ -42,6 +45,12 @@ House::House(const config::Config& config, std::size_t threads)
 }
 
 House::~House() {
+  if (delivery_) {
+    // Its coroutines wait on what outlives the cores; they end themselves here, also when opening failed half-way.
+    auto ended = std::make_shared<std::promise<void>>();
+    boost::asio::co_spawn(executor(), delivery_->stop(), [ended](std::exception_ptr) { ended->set_value(); });
+    ended->get_future().wait_for(kPatience);
+  }
   cores_.stop();
   cores_.join();
 }

@@ -31,7 +31,7 @@ class House {
  public:
   /// Starts the cores' threads. `config` must live as long.
   House(const config::Config& config, std::size_t threads);
-  /// Ends the threads first.
+  /// Ends delivery's background work and the threads first; listeners must have been stopped, if they were started.
   ~House();
   House(const House&) = delete;
   House& operator=(const House&) = delete;
