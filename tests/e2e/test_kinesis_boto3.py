@@ -304,6 +304,30 @@ def test_state_delays_are_seen(start):
     kinesis.put_record(StreamName="slow", Data=b"", PartitionKey="k")
 
 
+def test_a_full_daemon_refuses_puts_and_still_reads_and_deletes(start):
+    daemon = start(config=None, environment={"MILLRACE_STORAGE_MEMORY_LIMIT": "32MiB"})
+    kinesis = daemon.client("kinesis")
+    kinesis.create_stream(StreamName="full", ShardCount=1)
+    stored = 0
+    while stored < 200:
+        try:
+            put(kinesis, "full", b"x" * 500_000)
+        except kinesis.exceptions.ProvisionedThroughputExceededException as refusal:
+            assert "shardId-000000000000 in stream full under account 000000000000" in str(refusal)
+            break
+        stored += 1
+    assert 20 <= stored < 100
+    batch = kinesis.put_records(StreamName="full", Records=[{"Data": b"x" * 500_000, "PartitionKey": "k"}] * 4)
+    assert batch["FailedRecordCount"] > 0
+    assert {r.get("ErrorCode") for r in batch["Records"]} <= {None, "ProvisionedThroughputExceededException"}
+    kept = len(batch["Records"]) - batch["FailedRecordCount"]
+    assert len(read_all(kinesis, "full", "0")) == stored + kept
+    kinesis.delete_stream(StreamName="full")
+    kinesis.create_stream(StreamName="again", ShardCount=1)
+    for _ in range(10):
+        put(kinesis, "again", b"x" * 500_000)
+
+
 def test_unsigned_calls_are_refused_unless_allowed(daemon, start):
     from conftest import http
 
