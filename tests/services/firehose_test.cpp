@@ -1,11 +1,7 @@
-#include <algorithm>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "services/firehose/common.hpp"
 #include "services/firehose_world.hpp"
+#include "services/golden_files.hpp"
 
 // tests/golden/firehose/<Operation>/<case>.json: what a request is answered, on a manual clock. A file has
 //   given    steps before it, all Firehose's: {"call": operation, "with": request} or {"advance_ms": n}; the Kinesis
@@ -16,27 +12,6 @@
 //   status, reply  what comes back; UPDATE_GOLDEN=1 writes them anew, and the diff is the review
 namespace millrace::test {
 namespace {
-
-namespace fs = std::filesystem;
-
-const fs::path kGolden = fs::path(MILLRACE_TEST_DATA) / ".." / "golden" / "firehose";
-const fs::path kOps = fs::path(MILLRACE_TEST_DATA) / ".." / ".." / "src" / "services" / "firehose" / "ops";
-
-std::string text_of(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
-}
-
-std::vector<std::string> cases() {
-  std::vector<std::string> found;
-  for (const auto& entry : fs::recursive_directory_iterator(kGolden))
-    if (entry.path().extension() == ".json")
-      found.push_back(entry.path().parent_path().filename().string() + "/" + entry.path().stem().string());
-  std::sort(found.begin(), found.end());
-  return found;
-}
 
 std::string request_text(const Json& file) {
   if (file.contains("patch")) {
@@ -50,7 +25,7 @@ std::string request_text(const Json& file) {
 class FirehoseGolden : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(FirehoseGolden, ReplyIsAsRecorded) {
-  const fs::path path = kGolden / (GetParam() + ".json");
+  const fs::path path = golden_folder("firehose") / (GetParam() + ".json");
   Json file = Json::parse(text_of(path));
   delivery::Options options;
   if (file.contains("options")) {
@@ -74,54 +49,13 @@ TEST_P(FirehoseGolden, ReplyIsAsRecorded) {
   }
   const Answer answer = world.call_firehose_text(path.parent_path().filename().string(), request_text(file));
   const Json reply = answer.body.empty() ? Json("") : answer.json();
-  if (const char* update = std::getenv("UPDATE_GOLDEN"); update && *update == '1') {
-    file["status"] = answer.status;
-    file["reply"] = reply;
-    std::ofstream(path, std::ios::binary) << file.dump(2) << "\n";
-    return;
-  }
-  EXPECT_EQ(file["status"], answer.status);
-  EXPECT_EQ(file["reply"].dump(2), reply.dump(2));
+  expect_golden(path, std::move(file), answer.status, reply);
 }
 
-std::string case_name(const ::testing::TestParamInfo<std::string>& info) {
-  std::string name = info.param;
-  std::replace_if(
-      name.begin(), name.end(), [](char c) { return c == '/' || c == '-' || c == '.'; }, '_');
-  return name;
-}
-INSTANTIATE_TEST_SUITE_P(Firehose, FirehoseGolden, ::testing::ValuesIn(cases()), case_name);
-
-std::string snake(std::string_view name) {
-  std::string out;
-  for (char c : name) {
-    if (c >= 'A' && c <= 'Z') {
-      if (!out.empty()) out += '_';
-      c = static_cast<char>(c - 'A' + 'a');
-    }
-    out += c;
-  }
-  return out;
-}
+INSTANTIATE_TEST_SUITE_P(Firehose, FirehoseGolden, ::testing::ValuesIn(golden_cases("firehose")), golden_case_name);
 
 TEST(FirehoseTable, EveryOperationHasItsSourceAGoldenReplyAndARejection) {
-  const auto operations = services::find_service("firehose")->operations;
-  ASSERT_EQ(operations.size(), 4u);
-  for (const services::Operation* operation : operations) {
-    const std::string name(operation->name);
-    SCOPED_TRACE(name);
-    const std::string source = text_of(kOps / (snake(name) + ".cpp"));
-    EXPECT_NE(
-        source.find("\n// Source: https://docs.aws.amazon.com/firehose/latest/APIReference/API_" + name + ".html\n"),
-        source.npos);
-    int replies = 0, rejections = 0;
-    for (const auto& entry : fs::directory_iterator(kGolden / name)) {
-      const Json file = Json::parse(text_of(entry.path()));
-      (file.value("status", 0) == 200 ? replies : rejections) += file.contains("status");
-    }
-    EXPECT_GE(replies, 1);
-    EXPECT_GE(rejections, 1);
-  }
+  expect_every_operation_is_documented("firehose");
 }
 
 TEST(Firehose, DeliversWhatIsPutAfterCreateDeliveryStream) {

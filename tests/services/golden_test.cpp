@@ -1,10 +1,5 @@
-#include <algorithm>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
 
-#include "services/kinesis_world.hpp"
+#include "services/golden_files.hpp"
 
 // tests/golden/<service>/<Operation>/<case>.json: what a request is answered, on a manual clock. A file has
 //   given    steps before it: {"call": operation, "with": request} or {"advance_ms": n}
@@ -15,27 +10,6 @@
 // step's member; in replies tokens are replaced by <token>.
 namespace millrace::test {
 namespace {
-
-namespace fs = std::filesystem;
-
-const fs::path kGolden = fs::path(MILLRACE_TEST_DATA) / ".." / "golden" / "kinesis";
-const fs::path kOps = fs::path(MILLRACE_TEST_DATA) / ".." / ".." / "src" / "services" / "kinesis" / "ops";
-
-std::string text_of(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
-}
-
-std::vector<std::string> cases() {
-  std::vector<std::string> found;
-  for (const auto& entry : fs::recursive_directory_iterator(kGolden))
-    if (entry.path().extension() == ".json")
-      found.push_back(entry.path().parent_path().filename().string() + "/" + entry.path().stem().string());
-  std::sort(found.begin(), found.end());
-  return found;
-}
 
 constexpr const char* kVolatile[] = {"ShardIterator", "NextShardIterator", "NextToken"};
 
@@ -67,7 +41,7 @@ std::string request_text(const Json& request, const std::map<std::string, std::s
 class Golden : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(Golden, ReplyIsAsRecorded) {
-  const fs::path path = kGolden / (GetParam() + ".json");
+  const fs::path path = golden_folder("kinesis") / (GetParam() + ".json");
   Json file = Json::parse(text_of(path));
   const std::string operation = path.parent_path().filename().string();
   streams::Options options;
@@ -93,55 +67,13 @@ TEST_P(Golden, ReplyIsAsRecorded) {
   const Answer answer = world.call_text(operation, request_text(file["request"], known));
   Json reply = answer.body.empty() ? Json("") : answer.json();
   normalise(reply);
-  if (const char* update = std::getenv("UPDATE_GOLDEN"); update && *update == '1') {
-    file["status"] = answer.status;
-    file["reply"] = reply;
-    std::ofstream(path, std::ios::binary) << file.dump(2) << "\n";
-    return;
-  }
-  EXPECT_EQ(file["status"], answer.status);
-  EXPECT_EQ(file["reply"].dump(2), reply.dump(2));
+  expect_golden(path, std::move(file), answer.status, reply);
 }
 
-std::string case_name(const ::testing::TestParamInfo<std::string>& info) {
-  std::string name = info.param;
-  std::replace_if(
-      name.begin(), name.end(), [](char c) { return c == '/' || c == '-' || c == '.'; }, '_');
-  return name;
-}
-INSTANTIATE_TEST_SUITE_P(Kinesis, Golden, ::testing::ValuesIn(cases()), case_name);
-
-std::string snake(std::string_view name) {
-  std::string out;
-  for (char c : name) {
-    if (c >= 'A' && c <= 'Z') {
-      if (!out.empty()) out += '_';
-      c = static_cast<char>(c - 'A' + 'a');
-    }
-    out += c;
-  }
-  return out;
-}
+INSTANTIATE_TEST_SUITE_P(Kinesis, Golden, ::testing::ValuesIn(golden_cases("kinesis")), golden_case_name);
 
 TEST(OperationTable, EveryOperationHasItsSourceAGoldenReplyAndARejection) {
-  const auto operations = services::find_service("kinesis")->operations;
-  ASSERT_FALSE(operations.empty());
-  for (const services::Operation* operation : operations) {
-    const std::string name(operation->name);
-    SCOPED_TRACE(name);
-    const std::string source = text_of(kOps / (snake(name) + ".cpp"));
-    EXPECT_NE(
-        source.find("\n// Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_" + name + ".html\n"),
-        source.npos);
-    int replies = 0, rejections = 0;
-    if (fs::exists(kGolden / name))
-      for (const auto& entry : fs::directory_iterator(kGolden / name)) {
-        const Json file = Json::parse(text_of(entry.path()));
-        (file.value("status", 0) == 200 ? replies : rejections) += file.contains("status");
-      }
-    EXPECT_GE(replies, 1);
-    EXPECT_GE(rejections, 1);
-  }
+  expect_every_operation_is_documented("kinesis");
 }
 
 TEST(OperationTable, NamesAreUniqueAndFound) {

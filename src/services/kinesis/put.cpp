@@ -257,4 +257,11 @@ ServiceError record_too_large(std::string_view path, std::size_t data_bytes) {
               std::to_string(kRecordBytesMax)};
 }
 
+awaitable<void> await_commits(Context& context, std::span<const log::Ticket> open, Reply& reply) {
+  const log::Result<> committed = co_await context.environment.streams.engine().committed(open);
+  if (committed) co_return;
+  reply.clear();
+  reply.error = ServiceError{"InternalFailure", 500, ""};
+}
+
 }  // namespace millrace::services::kinesis

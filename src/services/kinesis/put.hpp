@@ -90,6 +90,9 @@ class PutSession {
 /// shard refuses it has its error in scratch.placed.
 std::optional<PutFailure> put_all(const Environment& environment, streams::StreamRef stream, PutScratch& scratch);
 
+/// Waits for what put_all() staged and could not call committed yet; a failure takes the place of the reply.
+awaitable<void> await_commits(Context& context, std::span<const log::Ticket> open, Reply& reply);
+
 /// The sequence number of scratch.placed[index], 56 characters to `out`; cheap when called in order.
 void write_sequence_number(PutScratch& scratch, std::size_t index, char* out);
 

@@ -119,11 +119,7 @@ void put_record_now(Context& context, std::string_view body, Reply& reply, std::
 awaitable<void> put_record(Context& context, std::string_view body, Reply& reply) {
   std::vector<log::Ticket> open;
   put_record_now(context, body, reply, open);
-  if (open.empty()) co_return;
-  const log::Result<> committed = co_await context.environment.streams.engine().committed(open);
-  if (committed) co_return;
-  reply.clear();
-  reply.error = ServiceError{"InternalFailure", 500, ""};
+  if (!open.empty()) co_await await_commits(context, open, reply);
 }
 
 }  // namespace
