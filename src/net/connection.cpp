@@ -103,13 +103,14 @@ awaitable<Connection::Head> Connection::read_head() {
       deadline_ = request_deadline_;
     } else {
       head_begin = input_.begin = input_.end = 0;
-      if (core_->stopping() || gone_) co_return Head::closed;
+      if (gone_ || (core_->stopping() && !transport_.has_unread())) co_return Head::closed;
       deadline_ = core_->deadline(served_->options.idle_timeout);
       idle_sweeps_ = 0;
       // A connection gets its buffer when it has something to say, a new one too.
       if (!input_.block) {
         const auto [error] = co_await transport_.readable();
-        if (error || gone_ || core_->stopping()) co_return Head::closed;
+        if (error == boost::asio::error::operation_aborted && !gone_) continue;  // a stop: see whether anything came
+        if (error || gone_) co_return Head::closed;
         input_.block = core_->read_buffers().take(Core::kReadBufferBytes);
       }
       if (!input_.block) {
@@ -244,7 +245,9 @@ void Connection::sweep(SteadyTime now) {
 }
 
 void Connection::end_if_idle() {
-  if (phase_ != Phase::busy) end();
+  // What the peer has sent is a request under way, read or not: only the wait for more ends here.
+  if (phase_ == Phase::idle) transport_.cancel();
+  if (phase_ == Phase::lingering) end();
 }
 
 void Connection::end() {

@@ -6,6 +6,11 @@
 
 namespace millrace::net {
 
+bool Transport::has_unread() const noexcept {
+  ErrorCode ignored;
+  return socket_.available(ignored) > 0;
+}
+
 std::size_t Transport::write_now(std::span<const iovec> parts, ErrorCode& error) noexcept {
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(parts.data());

@@ -35,6 +35,8 @@ class Transport {
   awaitable<std::tuple<ErrorCode>> writable() {
     return socket_.async_wait(Socket::wait_write, boost::asio::as_tuple(use_awaitable));
   }
+  /// Whether the peer has sent what was not read yet.
+  bool has_unread() const noexcept;
   /// Writes what fits at once; 0 bytes and no error when nothing does.
   std::size_t write_now(std::span<const iovec> parts, ErrorCode& error) noexcept;
   /// What is pending ends with operation_aborted.

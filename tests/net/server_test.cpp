@@ -6,6 +6,7 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <mutex>
 #include <set>
@@ -430,6 +431,27 @@ TEST(Stopping, LetsRequestsFinishAndEndsIdleConnections) {
   EXPECT_EQ(reply.header("Connection"), "close");
   EXPECT_TRUE(busy.ended());
   stopped.get();
+  EXPECT_EQ(site.stats().connections, 0u);
+}
+
+TEST(Stopping, AnswersWhatWasSentBeforeItThoughNotReadYet) {
+  Site site([](http::Request& request, http::ResponseWriter& writer) { return echo(request, writer); });
+  Client client(site.port);
+  EXPECT_EQ(client.request(post("/", "")).status, 200);
+  std::promise<void> held, release;
+  boost::asio::post(site.cores.executor(0), [&] {
+    held.set_value();
+    release.get_future().wait();
+  });
+  held.get_future().wait();
+  client.send(post("/late", "abc"));
+  boost::asio::io_context io{1};
+  auto stopped = test::start(io, site.server->stop(std::chrono::steady_clock::now() + test::kPatience));
+  test::settle(io);  // the core has been told
+  release.set_value();
+  EXPECT_EQ(client.receive().body, "POST /late?\nabc");
+  EXPECT_TRUE(client.ended());
+  test::run_until(io, [&] { return stopped.done(); });
   EXPECT_EQ(site.stats().connections, 0u);
 }
 
