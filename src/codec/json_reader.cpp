@@ -311,19 +311,7 @@ bool JsonReader::read_null() noexcept {
 }
 
 bool JsonReader::next_member(std::string_view& key) {
-  skip_blanks();
-  if (at_ == end_) return fail();
-  if (*at_ == '}') {
-    ++at_;
-    --depth_;
-    fresh_ = false;
-    return false;
-  }
-  if (!fresh_) {
-    if (*at_ != ',') return fail();
-    ++at_;
-  }
-  fresh_ = false;
+  if (!next_item('}')) return false;
   JsonString text;
   if (!name(text)) return false;
   if (text.escaped) {

@@ -56,6 +56,7 @@ class JsonReader {
   void skip_blanks() noexcept {
     while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\r' || *at_ == '\t')) ++at_;
   }
+  bool next_item(char close) noexcept;
   bool begin(char bracket) noexcept;
   bool string(JsonString& out) noexcept;
   bool escape() noexcept;
@@ -86,10 +87,12 @@ inline bool JsonReader::begin(char bracket) noexcept {
 inline bool JsonReader::begin_object() noexcept { return begin('{'); }
 inline bool JsonReader::begin_array() noexcept { return begin('['); }
 
-inline bool JsonReader::next_element() noexcept {
+inline bool JsonReader::next_element() noexcept { return next_item(']'); }
+
+inline bool JsonReader::next_item(char close) noexcept {
   skip_blanks();
   if (at_ == end_) return fail();
-  if (*at_ == ']') {
+  if (*at_ == close) {
     ++at_;
     --depth_;
     fresh_ = false;
