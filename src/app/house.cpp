@@ -94,8 +94,8 @@ awaitable<void> House::open() {
 
   front::Options front_options;
   front_options.auth = config_.auth_mode == "ignore" ? front::AuthMode::ignore : front::AuthMode::presence;
-  front::AdminHandler pages = [this](std::string_view path, http::Request& request, http::ResponseWriter& writer) {
-    return admin_->handle(path, request, writer);
+  front::AdminHandler pages = [this](http::Request& request, http::ResponseWriter& writer) {
+    return admin_->handle(request, writer);
   };
   aws_handler_ = front::make_aws_handler(*operations_, *gateway_, std::move(pages), front_options);
   gateway_handler_ = front::make_gateway_handler(*gateway_, metrics_, cores_);

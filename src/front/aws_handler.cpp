@@ -109,7 +109,7 @@ class AwsHandler final : public http::Handler {
     const Fields fields = fields_of(request.headers);
     std::string_view path = request.path;
     if (path.starts_with("/_") || path.starts_with("/restapis/")) {
-      if (take_prefix(path, "/_millrace")) return admin_(path.empty() ? "/" : path, request, writer);
+      if (take_prefix(path, "/_millrace")) return admin_(request, writer);
       if (take_prefix(path, "/_aws/execute-api")) {
         const std::string_view api = take_segment(path), stage = take_segment(path);
         return gateway_.handle_api(api, stage, path.empty() ? "/" : path, request, writer);

@@ -5,11 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "admin/fakes.hpp"
+#include "admin/fixture.hpp"
 #include "admin/query.hpp"
-#include "millrace/base/wakeup.hpp"
-#include "support/http.hpp"
-#include "support/run.hpp"
 
 namespace millrace::admin {
 namespace {
@@ -18,53 +15,6 @@ using namespace std::chrono_literals;
 using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-class AdminPages : public ::testing::Test {
- protected:
-  Dependencies dependencies() {
-    Dependencies made{clock_, budget_, streams_, delivery_, objects_, gateway_, metrics_};
-    made.reset_enabled = reset_enabled_;
-    made.declare_again = [this] { return declare_again(); };
-    return made;
-  }
-  Admin& admin() {
-    if (!admin_) admin_ = make_admin(dependencies());
-    return *admin_;
-  }
-  awaitable<std::string> declare_again() {
-    calls_.push_back("declare");
-    if (hold_declare_) co_await release_.wait(clock_, TimePoint::max());
-    co_return declare_error_;
-  }
-  /// `target` is what follows /_millrace, with its query.
-  test::RecordedResponse ask(const std::string& method, const std::string& target, const std::string& origin = "") {
-    test::TestRequest request(method, "/_millrace" + target);
-    if (!origin.empty()) request.header("Origin", origin);
-    test::RecordedResponse reply;
-    const std::string path = target.substr(0, target.find('?'));
-    test::run(admin().handle(path, request.request, reply));
-    EXPECT_TRUE(reply.finished);
-    EXPECT_EQ(reply.misuse, "");
-    return reply;
-  }
-  static json body(const test::RecordedResponse& reply) {
-    EXPECT_EQ(reply.header("content-type"), "application/json");
-    return json::parse(reply.body);
-  }
-
-  Calls calls_;
-  ManualClock clock_;
-  MemoryBudget budget_{1000};
-  FakeStreams streams_{calls_};
-  FakeDelivery delivery_{calls_};
-  FakeTree objects_{calls_};
-  FakeGateway gateway_;
-  telemetry::Registry metrics_;
-  bool reset_enabled_ = true, hold_declare_ = false;
-  std::string declare_error_;
-  WakeUp release_;
-  std::unique_ptr<Admin> admin_;
-};
 
 TEST_F(AdminPages, HealthIsOkAndSaysVersionAndStorage) {
   const auto reply = ask("GET", "/health");
@@ -208,9 +158,8 @@ TEST_F(AdminPages, FlushNamesWhatFailed) {
 }
 
 TEST_F(AdminPages, BadParametersAreRefusedBeforeAnythingHappens) {
-  for (const char* target :
-       {"/flush?deadline=", "/flush?deadline=5", "/flush?deadline=-5s", "/flush?deadline=16m", "/flush?wait=5s",
-        "/flush?deadline=99999999999s", "/reset?objects=yes", "/reset?objects", "/reset?object=true"}) {
+  for (const char* target : {"/flush?deadline=", "/flush?deadline=5", "/flush?deadline=-5s", "/flush?deadline=16m",
+                             "/flush?wait=5s", "/flush?deadline=99999999999s"}) {
     const auto reply = ask("POST", target);
     EXPECT_EQ(reply.status, 400) << target;
     EXPECT_TRUE(body(reply).contains("error"));
@@ -218,70 +167,11 @@ TEST_F(AdminPages, BadParametersAreRefusedBeforeAnythingHappens) {
   EXPECT_EQ(calls_, Calls{});
 }
 
-TEST_F(AdminPages, ResetClearsDeliveryThenStreamsThenDeclaresAgainAndKeepsObjects) {
-  const auto reply = ask("POST", "/reset");
-  EXPECT_EQ(reply.status, 200);
-  EXPECT_EQ(body(reply), json::parse(R"({"reset":true,"objects":false})"));
-  EXPECT_EQ(calls_, (Calls{"delivery.clear", "streams.clear", "declare"}));
-}
-
-TEST_F(AdminPages, ResetTakesObjectsTooWhenAskedAndSaysSo) {
-  const auto reply = ask("POST", "/reset?objects=true");
-  EXPECT_EQ(reply.status, 200);
-  EXPECT_EQ(body(reply)["objects"], true);
-  EXPECT_EQ(calls_, (Calls{"delivery.clear", "streams.clear", "objects.clear", "declare"}));
-}
-
-TEST_F(AdminPages, ResetIsRefusedFromABrowserPage) {
-  EXPECT_EQ(ask("POST", "/reset", "http://evil.example").status, 403);
-  EXPECT_EQ(ask("POST", "/reset?objects=true", "null").status, 403);
-  EXPECT_EQ(calls_, Calls{});
-}
-
-TEST_F(AdminPages, ResetIsRefusedWhenNotEnabled) {
-  reset_enabled_ = false;
-  EXPECT_EQ(ask("POST", "/reset").status, 403);
-  EXPECT_EQ(calls_, Calls{});
-}
-
-TEST_F(AdminPages, ResetSaysWhatFailed) {
-  streams_.fail_clear = true;
-  auto reply = ask("POST", "/reset");
-  EXPECT_EQ(reply.status, 500);
-  EXPECT_EQ(body(reply)["failed"], "streams");
-  streams_.fail_clear = false;
-  objects_.fail_clear = true;
-  reply = ask("POST", "/reset?objects=true");
-  EXPECT_EQ(reply.status, 500);
-  EXPECT_EQ(body(reply)["failed"], "objects");
-  declare_error_ = "stream events: no";
-  reply = ask("POST", "/reset");
-  EXPECT_EQ(reply.status, 500);
-  EXPECT_EQ(body(reply)["error"], "stream events: no");
-  declare_error_.clear();
-  EXPECT_EQ(ask("POST", "/reset").status, 200) << "a failed reset does not block the next";
-}
-
-TEST_F(AdminPages, SecondResetIsRefusedWhileOneRuns) {
-  hold_declare_ = true;
-  boost::asio::io_context io;
-  test::TestRequest request("POST", "/_millrace/reset");
-  test::RecordedResponse reply;
-  auto first = test::start(io, admin().handle("/reset", request.request, reply));
-  test::settle(io);
-  EXPECT_FALSE(first.done());
-  EXPECT_EQ(ask("POST", "/reset").status, 409);
-  release_.notify();
-  test::settle(io);
-  ASSERT_TRUE(first.done());
-  EXPECT_EQ(reply.status, 200);
-}
-
 TEST_F(AdminPages, PeerThatLeavesIsNoError) {
   test::TestRequest request("GET", "/_millrace/health");
   test::RecordedResponse reply;
   reply.peer_leaves_after(0);
-  EXPECT_NO_THROW(test::run(admin().handle("/health", request.request, reply)));
+  EXPECT_NO_THROW(test::run(admin().handle(request.request, reply)));
 }
 
 TEST(QueryParameters, SplitsAndSkipsWhatIsEmpty) {

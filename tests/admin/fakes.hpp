@@ -148,8 +148,10 @@ class FakeTree final : public objects::Tree {
 
 class FakeGateway final : public gateway::Gateway {
  public:
+  std::vector<gateway::ApiSummary> deployed{{"abcdefghij", "ingest", {"PROD"}, 1}};
+
   gateway::Result<gateway::ApiSummary> deploy(const gateway::ApiSpec&) override { std::abort(); }
-  std::vector<gateway::ApiSummary> apis() const override { return {{"abcdefghij", "ingest", {"PROD"}, 1}}; }
+  std::vector<gateway::ApiSummary> apis() const override { return deployed; }
   awaitable<void> handle(http::Request&, http::ResponseWriter&) override { std::abort(); }
   awaitable<void> handle_api(std::string_view, std::string_view, std::string_view, http::Request&,
                              http::ResponseWriter&) override {

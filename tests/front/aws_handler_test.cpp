@@ -195,8 +195,9 @@ HeaderList scoped(std::string service) {
 INSTANTIATE_TEST_SUITE_P(
     Order, Routing,
     testing::Values(
-        Routed{"Admin", "/_millrace/health?x", json(kTarget), "admin|/health"},
-        Routed{"AdminRoot", "/_millrace", {}, "admin|/"}, Routed{"NotAdmin", "/_millracex", {}, "AccessDenied"},
+        Routed{"Admin", "/_millrace/health?x", json(kTarget), "admin|/_millrace/health"},
+        Routed{"AdminRoot", "/_millrace", {}, "admin|/_millrace"},
+        Routed{"NotAdmin", "/_millracex", {}, "AccessDenied"},
         Routed{"ExecuteApi", "/_aws/execute-api/abc/PROD/v1/x", json(kTarget), "abc|PROD|/v1/x"},
         Routed{"ExecuteApiRoot", "/_aws/execute-api/abc/PROD", {}, "abc|PROD|/"},
         Routed{"ExecuteApiNothing", "/_aws/execute-api", {}, "||/"},

@@ -105,8 +105,8 @@ inline const services::Service kServices[] = {{"kinesis", "Kinesis_20131202", kK
 /// The aws listener's handler over fake operations, on the in-memory transport.
 struct FrontSite {
   explicit FrontSite(Options options = {}, std::size_t memory = 64u << 20) : budget(memory) {
-    AdminHandler admin = [](std::string_view path, http::Request&, http::ResponseWriter& writer) {
-      return FakeGateway::answer(writer, "admin|" + std::string(path));
+    AdminHandler admin = [](http::Request& request, http::ResponseWriter& writer) {
+      return FakeGateway::answer(writer, "admin|" + std::string(request.path));
     };
     handler = make_aws_handler(*operations, gateway, std::move(admin), options);
     transport.emplace(*handler);

@@ -2,8 +2,8 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
-#include <string_view>
 
 #include "millrace/base/http.hpp"
 #include "millrace/base/memory_budget.hpp"
@@ -16,17 +16,20 @@
 /// The operator's pages under /_millrace/. All bodies but that of /metrics are JSON.
 ///
 ///     GET  /health    200 as long as the process answers:
-///     {"status":"ok"|"degraded","version","uptime_seconds","storage",
-///                     "problems"}. Degraded: a delivery stream's last write failed. Still 200, since who restarts a
-///                     daemon for it repairs no destination and, in memory mode, loses the records that wait for one.
+///                     {"status":"ok"|"degraded","version","uptime_seconds","storage","problems"}. Degraded: a delivery
+///                     stream's last write failed. Still 200, since who restarts a daemon for it repairs no destination
+///                     and, in memory mode, loses the records that wait for one.
 ///     GET  /ready     200 when requests are served, else 503: {"ready":true|false}
 ///     GET  /metrics   Prometheus text 0.0.4
 ///     POST /flush     ?deadline=30s (at most 15m): delivers all that was acknowledged before; 200 {"flushed":true}, or
-///     503
-///                     {"flushed":false,"failures":[{"delivery_stream","reason"}]}
+///                     503 {"flushed":false,"failures":[{"delivery_stream","reason"}]}
 ///     POST /reset     ?objects=false: forgets streams and delivery streams (and objects), then declares again what the
-///                     config file declares; 200 {"reset":true,"objects":...}. 403 with an Origin header (a browser
-///                     sends it for a foreign page) or when not enabled, 409 while another reset runs.
+///                     config file declares; 200 {"reset":true,"objects":...}, header X-Millrace-Objects: kept|removed.
+///                     403 with an Origin header (a browser sends it for a foreign page) or when not enabled, 409 while
+///                     another reset runs.
+///
+/// And the pages of LocalStack and moto that test suites poll: /_localstack/..., /health, /moto-api/reset. Their resets
+/// are the same one, under the same rules. docs/urls.md has them all.
 namespace millrace::admin {
 
 struct Dependencies {
@@ -37,7 +40,7 @@ struct Dependencies {
   objects::Tree& objects;
   gateway::Gateway& gateway;
   telemetry::Registry& metrics;
-  bool reset_enabled = true;
+  std::optional<bool> reset_enabled{};  ///< unset: only where nothing outlives the process (storage_mode "memory")
   /// Declares again, after a reset, what the config file declares.
   /// Empty when all went well, else what is wrong.
   std::function<awaitable<std::string>()> declare_again{};
@@ -47,8 +50,7 @@ struct Dependencies {
 class Admin {
  public:
   virtual ~Admin() = default;
-  /// `path` follows /_millrace: "/health", "/ready", "/metrics", "/flush", "/reset".
-  virtual awaitable<void> handle(std::string_view path, http::Request& request, http::ResponseWriter& writer) = 0;
+  virtual awaitable<void> handle(http::Request& request, http::ResponseWriter& writer) = 0;
   /// From when on /ready says yes; and no again when stopping.
   virtual void set_ready(bool ready) noexcept = 0;
 };

@@ -22,8 +22,8 @@ struct Options {
   std::size_t body_bytes_max = 20u << 20;
 };
 
-/// What answers under /_millrace/; set by admin. Path is what follows the prefix, beginning with '/'.
-using AdminHandler = std::function<awaitable<void>(std::string_view path, http::Request&, http::ResponseWriter&)>;
+/// What answers under /_millrace/; set by admin.
+using AdminHandler = std::function<awaitable<void>(http::Request&, http::ResponseWriter&)>;
 
 /// The operations that are served, counted and guarded alike whether they are called over HTTP or in process. One
 /// object for the daemon; outlives what is made from it.
