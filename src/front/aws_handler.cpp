@@ -7,6 +7,7 @@
 #include "front/exchange.hpp"
 #include "front/operations.hpp"
 #include "front/replies.hpp"
+#include "front/routing.hpp"
 #include "millrace/base/guarded.hpp"
 #include "millrace/base/log.hpp"
 #include "millrace/codec/json_reader.hpp"
@@ -22,19 +23,21 @@ constexpr std::size_t kPieceBytes = 512 * 1024;
 
 /// The header fields that routing, checks and CORS look at.
 struct Fields {
-  std::string_view host, target, content_type, origin, request_headers, request_method;
+  HostName host;
+  std::string_view target, content_type, origin, request_headers, request_method;
   Credentials credentials;
 };
 
 Fields fields_of(const http::Headers& headers) noexcept {
   Fields fields;
+  std::string_view host;
   const auto first = [](std::string_view& out, const http::Header& field, std::string_view name) {
     if (out.empty() && http::same_token(field.name, name)) out = field.value;
   };
   for (const http::Header& field : headers) {
     switch (field.name.size()) {
       case 4:
-        first(fields.host, field, "host");
+        first(host, field, "host");
         if (http::same_token(field.name, "date") && !field.value.empty()) fields.credentials.dated = true;
         break;
       case 6:
@@ -60,6 +63,7 @@ Fields fields_of(const http::Headers& headers) noexcept {
         break;
     }
   }
+  fields.host = read_host(host);
   // Text after ';' and blanks around do not count.
   fields.content_type = fields.content_type.substr(0, fields.content_type.find(';'));
   const auto last = fields.content_type.find_last_not_of(" \t");
@@ -67,18 +71,11 @@ Fields fields_of(const http::Headers& headers) noexcept {
   return fields;
 }
 
-/// Cuts the first segment off: "/a/b" gives "a" and leaves "/b".
-std::string_view take_segment(std::string_view& path) noexcept {
-  path.remove_prefix(std::min<std::size_t>(1, path.size()));
-  const std::string_view segment = path.substr(0, path.find('/'));
-  path.remove_prefix(segment.size());
-  return segment;
-}
-
-bool take_prefix(std::string_view& path, std::string_view prefix) noexcept {
-  if (!path.starts_with(prefix) || (path.size() > prefix.size() && path[prefix.size()] != '/')) return false;
-  path.remove_prefix(prefix.size());
-  return true;
+/// Whether admin answers it: the operator's pages, and those that users of other emulators ask for.
+bool is_page(std::string_view path) noexcept {
+  for (const std::string_view prefix : {"/_millrace", "/_localstack", "/_aws"})
+    if (take_prefix(path, prefix)) return true;
+  return false;
 }
 
 bool is_object(std::string_view body) {
@@ -108,23 +105,22 @@ class AwsHandler final : public http::Handler {
   awaitable<void> handle(http::Request& request, http::ResponseWriter& writer) override {
     const Fields fields = fields_of(request.headers);
     std::string_view path = request.path;
-    if (path.starts_with("/_") || path.starts_with("/restapis/")) {
-      if (take_prefix(path, "/_millrace")) return admin_(request, writer);
+    if (path.starts_with("/_")) {
       if (take_prefix(path, "/_aws/execute-api")) {
-        const std::string_view api = take_segment(path), stage = take_segment(path);
-        return gateway_.handle_api(api, stage, path.empty() ? "/" : path, request, writer);
+        const std::string_view api = take_segment(path);
+        return invoke(gateway_, api, path, request, writer);
       }
+      if (is_page(path)) return admin_(request, writer);
+    }
+    if (!fields.host.api.empty()) return invoke(gateway_, fields.host.api, path, request, writer);
+    if (path.size() > 1) {  // SDKs of what is served here post to "/"
       if (take_prefix(path, "/restapis")) {
         const std::string_view api = take_segment(path), stage = take_segment(path);
         if (take_segment(path) == "_user_request_")
           return gateway_.handle_api(api, stage, path.empty() ? "/" : path, request, writer);
+        path = request.path;
       }
-      path = request.path;
-    }
-    const auto label = fields.host.find('.');
-    if (label != std::string_view::npos && fields.host.substr(label + 1).starts_with("execute-api.")) {
-      const std::string_view stage = take_segment(path);
-      return gateway_.handle_api(fields.host.substr(0, label), stage, path.empty() ? "/" : path, request, writer);
+      if (take_prefix(path, "/moto-api") || is_old_health(path, request, fields)) return admin_(request, writer);
     }
     return serve(fields, request, writer);
   }
@@ -150,6 +146,12 @@ class AwsHandler final : public http::Handler {
   }
 
  private:
+  /// LocalStack's first health URL, still polled. A signed request means something of AWS by it.
+  static bool is_old_health(std::string_view path, const http::Request& request, const Fields& fields) noexcept {
+    return path == "/health" && (request.method == "GET" || request.method == "HEAD") &&
+           scope_service(fields.credentials.authorization, request.query).empty();
+  }
+
   awaitable<void> serve(Fields fields, http::Request& request, http::ResponseWriter& writer) {
     Lease lease;
     lease->new_ids(operations_.environment().random);
@@ -178,8 +180,8 @@ class AwsHandler final : public http::Handler {
 
   Route find_route(const Fields& fields, const http::Request& request) const {
     Route route;
-    const auto label = fields.host.find('.');
-    if (label != std::string_view::npos) route.service = operations_.service_by_name(fields.host.substr(0, label));
+    for (const services::Service& service : operations_.services())
+      if (http::same_token(service.name, fields.host.service)) route.service = &service;
     const auto dot = fields.target.find('.');
     const std::string_view prefix = fields.target.substr(0, dot);
     // A host may be called kinesis.something and still be asked for Firehose: a target that is served decides.
@@ -202,6 +204,10 @@ class AwsHandler final : public http::Handler {
     if (const auto title = services::known_unserved_service(scope)) {
       route.unserved = title;
       route.protocol = protocol_of(scope);
+      return route;
+    }
+    if (std::string_view path = request.path; take_prefix(path, "/restapis")) {
+      route.unserved = services::known_unserved_service("apigateway");
       return route;
     }
     route.query_action = fields.target.empty() && (fields.content_type == "application/x-www-form-urlencoded" ||

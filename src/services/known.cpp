@@ -12,7 +12,7 @@ struct Known {
 // In order of signing name. Services that are served stand in the registry instead.
 constexpr Known kKnown[] = {
     {"", "airflow", "Amazon MWAA"},
-    {"", "apigateway", "Amazon API Gateway"},
+    {"", "apigateway", "The control API of Amazon API Gateway"},
     {"", "appconfig", "AWS AppConfig"},
     {"AnyScaleFrontendService", "application-autoscaling", "Application Auto Scaling"},
     {"", "appsync", "AWS AppSync"},

@@ -171,12 +171,13 @@ struct Routed {
   std::string target;
   HeaderList headers;
   std::string reply;
+  std::string method = "POST";
 };
 class Routing : public testing::TestWithParam<Routed> {};
 
 TEST_P(Routing, GoesWhereItBelongs) {
   FrontSite site;
-  MemoryStream& stream = site.transport->open("POST", GetParam().target);
+  MemoryStream& stream = site.transport->open(GetParam().method, GetParam().target);
   for (const auto& [name, value] : GetParam().headers) stream.header(name, value);
   site.transport->exchange(stream, "{}");
   EXPECT_THAT(stream.received, HasSubstr(GetParam().reply));
@@ -203,7 +204,7 @@ INSTANTIATE_TEST_SUITE_P(
         Routed{"ExecuteApiNothing", "/_aws/execute-api", {}, "||/"},
         Routed{"UserRequest", "/restapis/abc/PROD/_user_request_/v1", {}, "abc|PROD|/v1"},
         Routed{"UserRequestRoot", "/restapis/abc/PROD/_user_request_", {}, "abc|PROD|/"},
-        Routed{"NotAUserRequest", "/restapis/abc/PROD/x", {}, "AccessDenied"},
+        Routed{"NotAUserRequest", "/restapis/abc/PROD/x", {}, "The control API of Amazon API Gateway is not served"},
         Routed{"ApiHost", "/PROD/v1", with_host("abc.execute-api.localhost:4566", json(kTarget)), "abc|PROD|/v1"},
         Routed{"ApiHostRoot", "/", with_host("abc.execute-api.us-east-1.amazonaws.com"), "abc||/"},
         Routed{"ServiceHost", "/", with_host("kinesis.us-east-1.amazonaws.com", json(kTarget)), "{}"},
@@ -227,6 +228,123 @@ INSTANTIATE_TEST_SUITE_P(
         Routed{"QueryInTheUrl", "/?Action=GetCallerIdentity&Version=2011-06-15", {}, "<Code>InvalidAction</Code>"},
         Routed{"UnknownScope", "/", scoped("nothing"), "AccessDenied"}),
     [](const auto& routed) { return routed.param.name; });
+
+/// A request signed for S3 is told that there is none, except by a host that names a service.
+Routed host_of_a_service(const char* name, std::string host) {
+  return {name, "/", with_host(std::move(host), scoped("s3")), "AccessDenied"};
+}
+Routed host_of_nothing(const char* name, std::string host) {
+  return {name, "/", with_host(std::move(host), scoped("s3")), "Amazon S3 is not served here"};
+}
+Routed host_of_an_api(const char* name, std::string host) {
+  return {name, "/PROD/v1?a=b", with_host(std::move(host)), "abc|PROD|/v1"};
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Hosts, Routing,
+    testing::Values(
+        host_of_an_api("ApiLocalhost", "abc.execute-api.localhost"),
+        host_of_an_api("ApiLocalhostPort", "abc.execute-api.localhost:4566"),
+        host_of_an_api("ApiLocalStackCloud", "abc.execute-api.localhost.localstack.cloud:4566"),
+        host_of_an_api("ApiRegionLocalhost", "abc.execute-api.eu-west-1.localhost:4566"),
+        host_of_an_api("ApiAws", "abc.execute-api.us-east-1.amazonaws.com"),
+        host_of_an_api("ApiAwsChina", "abc.execute-api.cn-north-1.amazonaws.com.cn:443"),
+        host_of_an_api("ApiTrailingDot", "abc.execute-api.localhost.:4566"),
+        host_of_an_api("ApiWithoutDomain", "abc.execute-api:4566"),
+        host_of_an_api("ApiInCapitals", "ABC.EXECUTE-API.LOCALHOST:4566"),
+        Routed{"ApiKeepsEncoding", "/PROD/a%2Fb%20c/", with_host("abc.execute-api.localhost"), "abc|PROD|/a%2Fb%20c/"},
+        Routed{"ApiStageOnly", "/PROD", with_host("abc.execute-api.localhost"), "abc|PROD|/"},
+        Routed{"ApiSlashesBeforeTheStage", "//PROD/v1", with_host("abc.execute-api.localhost"), "abc|PROD|/v1"},
+        Routed{"ApiBeforeTarget", "/PROD/v1", with_host("abc.execute-api.localhost", json(kTarget)), "abc|PROD|/v1"},
+        Routed{"ApiStageCalledHealth", "/health", with_host("abc.execute-api.localhost"), "abc|health|/", "GET"},
+        Routed{"ApiStageCalledRestapis", "/restapis/x/y/_user_request_/v1", with_host("abc.execute-api.localhost"),
+               "abc|restapis|/x/y/_user_request_/v1"},
+        Routed{"ApiStageCalledMoto", "/moto-api/reset", with_host("abc.execute-api.localhost"), "abc|moto-api|/reset"},
+        Routed{"OperatorOnAnApiHost", "/_millrace/health", with_host("abc.execute-api.localhost"), "admin|"},
+        host_of_nothing("ApiWithoutId", ".execute-api.localhost:4566"),
+        host_of_nothing("ExecuteApiAlone", "execute-api.us-east-1.localhost:4566"),
+        host_of_nothing("ExecuteApiFurtherIn", "a.b.execute-api.localhost:4566"),
+        host_of_a_service("KinesisLocalhost", "kinesis.localhost:4566"),
+        host_of_a_service("KinesisRegionLocalhost", "kinesis.us-east-1.localhost:4566"),
+        host_of_a_service("KinesisLocalStackCloud", "kinesis.us-east-1.localhost.localstack.cloud:4566"),
+        host_of_a_service("KinesisAws", "kinesis.us-east-1.amazonaws.com"),
+        host_of_a_service("KinesisDualStack", "kinesis.us-east-1.api.aws"),
+        host_of_a_service("KinesisFips", "kinesis-fips.us-gov-west-1.amazonaws.com"),
+        host_of_a_service("KinesisInCapitals", "Kinesis.US-EAST-1.Localhost."),
+        host_of_a_service("KinesisControlOfAnAccount", "123456789012.control-kinesis.us-east-1.amazonaws.com"),
+        host_of_a_service("KinesisDataOfAnAccount", "123456789012.data-kinesis.us-east-1.amazonaws.com"),
+        host_of_a_service("KinesisDataFipsDualStack", "123456789012.DATA-kinesis-fips.us-east-1.api.aws:443"),
+        host_of_a_service("KinesisDataOfAStreamId", "abcdefghij.klm.data-kinesis.us-east-1.amazonaws.com"),
+        host_of_a_service("FirehoseRegionLocalhost", "firehose.us-east-1.localhost:4566"),
+        host_of_a_service("FirehoseFipsDualStack", "firehose-fips.us-east-1.api.aws"), host_of_nothing("Nothing", ""),
+        host_of_nothing("OneLabel", "millrace:4566"), host_of_nothing("OneLabelLikeAService", "kinesis:4566"),
+        host_of_nothing("Localhost", "localhost:4566"), host_of_nothing("LocalhostDot", "localhost."),
+        host_of_nothing("Ipv4", "127.0.0.1:4566"), host_of_nothing("Ipv6", "[::1]:4566"),
+        host_of_nothing("Ipv6WithIpv4", "[::ffff:127.0.0.1]:4566"),
+        host_of_nothing("DockerHost", "host.docker.internal:4566"), host_of_nothing("Domain", "ingest.example.com"),
+        host_of_nothing("ServiceFurtherIn", "my.kinesis.localhost"),
+        host_of_nothing("LikeAService", "kinesis2.localhost"), host_of_nothing("OnlyFips", "-fips.localhost"),
+        host_of_nothing("Dots", "...."), host_of_nothing("Long", std::string(5000, 'a') + "." + std::string(999, '.')),
+        Routed{"TargetOnAnyHost", "/", with_host("host.docker.internal:4566", json("Firehose_20150804.Echo")), "{}"},
+        Routed{"TargetOverHost", "/", with_host("kinesis.localhost", json("Firehose_20150804.Echo")), "{}"},
+        Routed{"ScopeOnAnyHost", "/", with_host("ingest.example.com", scoped("dynamodb")),
+               "Amazon DynamoDB is not served here"}),
+    [](const auto& routed) { return routed.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
+    Paths, Routing,
+    testing::Values(
+        Routed{"UserRequest", "/restapis/abc/PROD/_user_request_/v1/%7Bx%7D/?q=1", json(kTarget),
+               "abc|PROD|/v1/%7Bx%7D/"},
+        Routed{"UserRequestGet", "/restapis/abc/PROD/_user_request_/v1", {}, "abc|PROD|/v1", "GET"},
+        Routed{"UserRequestDouble", "/restapis/abc/PROD/_user_request_//v1", {}, "abc|PROD|//v1"},
+        Routed{"UserRequestLonger", "/restapis/abc/PROD/_user_request_x/v1", {}, "control API of Amazon API Gateway"},
+        Routed{"UserRequestInCapitals", "/restapis/ABC/PROD/_user_request_/v1", {}, "ABC|PROD|/v1"},
+        Routed{"ExecuteApi", "/_aws/execute-api/abc/PROD/v1/%7Bx%7D/?q=1", {}, "abc|PROD|/v1/%7Bx%7D/", "PUT"},
+        Routed{"ExecuteApiNoStage", "/_aws/execute-api/abc/", {}, "abc||/"},
+        Routed{"ControlApi", "/restapis", {}, "control API of Amazon API Gateway is not served here", "GET"},
+        Routed{"ControlApiSigned", "/restapis/abc/stages", scoped("apigateway"),
+               "control API of Amazon API Gateway is not served here", "GET"},
+        Routed{"ControlApiElsewhere", "/usageplans", scoped("apigateway"),
+               "control API of Amazon API Gateway is not served here", "GET"},
+        Routed{"NotRestapis", "/restapisx", {}, "AccessDenied", "GET"},
+        Routed{"TargetOnThatPath", "/restapis/abc", json(kTarget), "{}"},
+        Routed{"LocalStackHealth", "/_localstack/health", {}, "admin|/_localstack/health", "GET"},
+        Routed{"LocalStackUnknown", "/_localstack/x?y", json(kTarget), "admin|/_localstack/x"},
+        Routed{"LocalStackReset", "/_localstack/state/reset", {}, "admin|/_localstack/state/reset"},
+        Routed{"NotLocalStack", "/_localstackx", {}, "AccessDenied"},
+        Routed{"AwsPagesOfOthers", "/_aws/sqs/messages", {}, "admin|/_aws/sqs/messages", "GET"},
+        Routed{"NotExecuteApi", "/_aws/execute-apis", {}, "admin|/_aws/execute-apis", "GET"},
+        Routed{"MotoReset", "/moto-api/reset", {}, "admin|/moto-api/reset"},
+        Routed{"MotoUnknown", "/moto-api", {}, "admin|/moto-api", "GET"},
+        Routed{"NotMoto", "/moto-apis", {}, "AccessDenied", "GET"},
+        Routed{"OldHealth", "/health?reload", {}, "admin|/health", "GET"},
+        Routed{"OldHealthHead", "/health", {}, "admin|/health", "HEAD"},
+        Routed{"OldHealthPosted", "/health", json(kTarget), "{}"},
+        Routed{"OldHealthSigned", "/health", scoped("s3"), "Amazon S3 is not served here", "GET"},
+        Routed{"OldHealthPresigned",
+               "/health?X-Amz-Credential=a%2F20260101%2Fus-east-1%2Fs3%2Faws4_request",
+               {},
+               "Amazon S3 is not served here",
+               "GET"},
+        Routed{"NotOldHealth", "/health/x", {}, "AccessDenied", "GET"},
+        Routed{"EncodedIsNotOurs", "/%5Flocalstack/health", {}, "AccessDenied", "GET"},
+        Routed{"AnyPathOfAService", "/any/path", json(kTarget), "{}"}),
+    [](const auto& routed) { return routed.param.name; });
+
+TEST(AwsHandler, HostsOfAnyMakeAddNothingToTheMetrics) {
+  FrontSite site;
+  const std::string before = site.metrics.render();
+  for (int i = 0; i < 200; ++i) {
+    const std::string label = "x" + std::to_string(i);
+    for (const std::string& host : {label + ".execute-api.localhost", label + ".localhost", "kinesis." + label}) {
+      MemoryStream& stream = site.transport->open("GET", "/" + label);
+      stream.header("Host", host);
+      site.transport->exchange(stream, "");
+    }
+  }
+  EXPECT_EQ(site.metrics.render(), before);
+}
 
 TEST(AwsHandler, AFormWithActionAndVersionIsAQueryCall) {
   FrontSite site;

@@ -22,7 +22,7 @@ struct Options {
   std::size_t body_bytes_max = 20u << 20;
 };
 
-/// What answers under /_millrace/; set by admin.
+/// What answers the paths that are neither AWS's nor an API's; set by admin.
 using AdminHandler = std::function<awaitable<void>(http::Request&, http::ResponseWriter&)>;
 
 /// The operations that are served, counted and guarded alike whether they are called over HTTP or in process. One
@@ -39,9 +39,11 @@ OperationsPtr make_operations(services::Environment& environment, telemetry::Reg
 /// The in-process way to the operations: used by the gateway and by declarations from the config file.
 std::unique_ptr<gateway::ServiceCaller> make_service_caller(Operations& operations);
 
-/// The handler of the aws listener. Routing order: /_millrace, /_aws/execute-api,
-/// /restapis/{api}/{stage}/_user_request_, Host, X-Amz-Target prefix, credential-scope service, form with Action and
-/// Version, else AWS's no-target answers.
+/// The handler of the aws listener. Where a request goes, the first that holds: path /_aws/execute-api, paths
+/// /_millrace, /_localstack and the rest of /_aws (admin), Host of an API, path
+/// /restapis/{api}/{stage}/_user_request_, path /moto-api and an unsigned /health (admin), X-Amz-Target of a served
+/// service, Host of a service, X-Amz-Target of another one, credential-scope service, path /restapis, form with Action
+/// and Version, else AWS's no-target answers. docs/urls.md shows each.
 std::unique_ptr<http::Handler> make_aws_handler(Operations& operations, gateway::Gateway& gateway, AdminHandler admin,
                                                 Options options);
 
