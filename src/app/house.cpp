@@ -79,6 +79,7 @@ awaitable<void> House::open() {
   gateway_options.account_id = config_.account_id;
   gateway_options.region = config_.region;
   gateway_ = gateway::make_gateway(clock_, *random_, *services_, gateway_options);
+  counted_gateway_ = front::count_invocations(*gateway_, metrics_, cores_);
 
   admin::Dependencies admin_dependencies{.clock = clock_,
                                          .budget = budget_,
@@ -97,8 +98,8 @@ awaitable<void> House::open() {
   front::AdminHandler pages = [this](http::Request& request, http::ResponseWriter& writer) {
     return admin_->handle(request, writer);
   };
-  aws_handler_ = front::make_aws_handler(*operations_, *gateway_, std::move(pages), front_options);
-  gateway_handler_ = front::make_gateway_handler(*gateway_, metrics_, cores_);
+  aws_handler_ = front::make_aws_handler(*operations_, *counted_gateway_, std::move(pages), front_options);
+  gateway_handler_ = front::make_gateway_handler(*counted_gateway_);
 
   auto deployed = config::deploy_apis(config_, *gateway_);
   if (!deployed) throw StartError(deployed.error().detail);

@@ -72,6 +72,7 @@ class House {
   front::OperationsPtr operations_;
   std::unique_ptr<gateway::ServiceCaller> services_;
   std::unique_ptr<gateway::Gateway> gateway_;
+  std::unique_ptr<gateway::Gateway> counted_gateway_;
   std::unique_ptr<admin::Admin> admin_;
   std::unique_ptr<http::Handler> aws_handler_;
   std::unique_ptr<http::Handler> gateway_handler_;

@@ -332,9 +332,13 @@ INSTANTIATE_TEST_SUITE_P(
         Routed{"AnyPathOfAService", "/any/path", json(kTarget), "{}"}),
     [](const auto& routed) { return routed.param.name; });
 
-TEST(AwsHandler, HostsOfAnyMakeAddNothingToTheMetrics) {
+TEST(AwsHandler, HostsOfAnyMakeAddNoLineToTheMetrics) {
   FrontSite site;
-  const std::string before = site.metrics.render();
+  const auto lines = [&] {
+    const std::string page = site.metrics.render();
+    return std::count(page.begin(), page.end(), '\n');
+  };
+  const auto before = lines();
   for (int i = 0; i < 200; ++i) {
     const std::string label = "x" + std::to_string(i);
     for (const std::string& host : {label + ".execute-api.localhost", label + ".localhost", "kinesis." + label}) {
@@ -343,7 +347,8 @@ TEST(AwsHandler, HostsOfAnyMakeAddNothingToTheMetrics) {
       site.transport->exchange(stream, "");
     }
   }
-  EXPECT_EQ(site.metrics.render(), before);
+  EXPECT_EQ(lines(), before);
+  EXPECT_THAT(site.metrics.render(), testing::ContainsRegex("execute-api.*[}] 200\n"));
 }
 
 TEST(AwsHandler, AFormWithActionAndVersionIsAQueryCall) {
@@ -540,15 +545,37 @@ TEST(ServiceCaller, AnswersAsHttpWould) {
   EXPECT_EQ(reply("kinesis", "Nothing", "{}").body, kUnknown);
 }
 
-TEST(GatewayHandler, PassesRequestsOnAndCountsThem) {
+TEST(GatewayHandler, GoesByTheApiThatTheHostNamesElseByStage) {
   FrontSite site;
-  const auto handler = make_gateway_handler(site.gateway, site.metrics, site.cores);
+  const auto handler = make_gateway_handler(site.gateway);
+  test::MemoryTransport transport(*handler);
+  const auto reply = [&](const std::string& host, const std::string& target) {
+    MemoryStream& stream = transport.open("POST", target);
+    if (!host.empty()) stream.header("Host", host);
+    return transport.exchange(stream, "{}").received;
+  };
+  EXPECT_EQ(reply("", "/PROD/v1"), "listener|/PROD/v1");
+  EXPECT_EQ(reply("localhost:8080", "/PROD/v1"), "listener|/PROD/v1");
+  EXPECT_EQ(reply("kinesis.us-east-1.localhost:8080", "/PROD/v1"), "listener|/PROD/v1");
+  EXPECT_EQ(reply("127.0.0.1:8080", "/_localstack/health"), "listener|/_localstack/health");
+  EXPECT_EQ(reply("ABC.execute-api.localhost:8080", "/PROD/v1?x"), "abc|PROD|/v1");
+  EXPECT_EQ(reply("abc.execute-api.localhost:8080", "/_millrace/reset"), "abc|_millrace|/reset");
+}
+
+TEST(CountedGateway, CountsWhatEitherListenerBrings) {
+  FrontSite site;
+  const auto handler = make_gateway_handler(*site.counted_gateway);
   test::MemoryTransport transport(*handler);
   EXPECT_EQ(transport.exchange(transport.open("POST", "/PROD/v1"), "{}").received, "listener|/PROD/v1");
   EXPECT_EQ(transport.exchange(transport.open("POST", "/missing"), "{}").status, 404);
   MemoryStream& thrown = transport.exchange(transport.open("POST", "/throw"), "{}");
   EXPECT_TRUE(thrown.failure);
-  EXPECT_THAT(site.metrics.render(), testing::ContainsRegex("execute-api.*[}] 3\n"));
+  for (const char* path : {"/_aws/execute-api/abc/PROD/v1", "/restapis/abc/PROD/_user_request_/v1"})
+    site.transport->exchange(site.transport->open("POST", path), "{}");
+  EXPECT_THAT(site.metrics.render(), testing::ContainsRegex("execute-api.*[}] 5\n"));
+  EXPECT_EQ(site.counted_gateway->apis().size(), site.gateway.apis().size());
+  site.counted_gateway.reset();
+  EXPECT_THAT(site.metrics.render(), testing::Not(HasSubstr("execute-api")));
 }
 
 }  // namespace

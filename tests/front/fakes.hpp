@@ -108,7 +108,7 @@ struct FrontSite {
     AdminHandler admin = [](http::Request& request, http::ResponseWriter& writer) {
       return FakeGateway::answer(writer, "admin|" + std::string(request.path));
     };
-    handler = make_aws_handler(*operations, gateway, std::move(admin), options);
+    handler = make_aws_handler(*operations, *counted_gateway, std::move(admin), options);
     transport.emplace(*handler);
   }
 
@@ -121,6 +121,7 @@ struct FrontSite {
   Cores cores{1};
   OperationsPtr operations = make_operations(environment, metrics, cores, kServices);
   FakeGateway gateway;
+  std::unique_ptr<gateway::Gateway> counted_gateway = count_invocations(gateway, metrics, cores);
   std::unique_ptr<http::Handler> handler;
   std::optional<test::MemoryTransport> transport;
 };

@@ -47,8 +47,13 @@ std::unique_ptr<gateway::ServiceCaller> make_service_caller(Operations& operatio
 std::unique_ptr<http::Handler> make_aws_handler(Operations& operations, gateway::Gateway& gateway, AdminHandler admin,
                                                 Options options);
 
-/// The handler of the gateway listener.
-std::unique_ptr<http::Handler> make_gateway_handler(gateway::Gateway& gateway, telemetry::Registry& metrics,
+/// The handler of the gateway listener: a Host that names an API has that one answer, any other host all of them by
+/// stage and path.
+std::unique_ptr<http::Handler> make_gateway_handler(gateway::Gateway& gateway);
+
+/// The same gateway with each request counted as Invoke of execute-api, whichever listener and URL it came by. Both
+/// arguments outlive it.
+std::unique_ptr<gateway::Gateway> count_invocations(gateway::Gateway& gateway, telemetry::Registry& metrics,
                                                     Cores& cores);
 
 }  // namespace millrace::front
