@@ -116,7 +116,8 @@ constexpr Key kKeys[] = {
     {.path = "admin.reset",
      .kind = Kind::boolean,
      .target = &Config::reset_enabled,
-     .sentence = "Whether `POST /_millrace/reset` is served."},
+     .sentence = "Whether `POST /_millrace/reset` is served, under that URL and its [others](urls.md).",
+     .fallback_text = "`true` where `storage.mode` is `memory`"},
 };
 
 constexpr Member kStreamMembers[] = {
@@ -245,6 +246,7 @@ std::string default_text(const Key& key) {
       return duration_text(static_cast<std::uint64_t>((defaults.*m).count()));
     }
     std::string operator()(bool Config::*m) const { return defaults.*m ? "true" : "false"; }
+    std::string operator()(std::optional<bool> Config::*) const { return {}; }  // has a fallback_text
   };
   return std::visit(Render{key}, key.target);
 }
@@ -305,7 +307,10 @@ std::string set_value(const Key& key, std::string_view text, Config& config) {
     }
     case Kind::boolean:
       if (text != "true" && text != "false") return quoted(text) + " is not true or false";
-      config.*std::get<bool Config::*>(key.target) = text == "true";
+      if (const auto* unset_by_default = std::get_if<std::optional<bool> Config::*>(&key.target))
+        config.** unset_by_default = text == "true";
+      else
+        config.*std::get<bool Config::*>(key.target) = text == "true";
       return {};
   }
   return "is of an unknown kind";

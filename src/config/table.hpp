@@ -18,7 +18,7 @@ enum class Kind { address, region, account, path, choice, size, duration, count,
 /// what Config's own initialiser says.
 struct Key {
   using Target = std::variant<std::string Config::*, std::filesystem::path Config::*, std::size_t Config::*,
-                              std::chrono::milliseconds Config::*, bool Config::*>;
+                              std::chrono::milliseconds Config::*, bool Config::*, std::optional<bool> Config::*>;
   std::string_view path;
   Kind kind;
   Target target;
@@ -26,7 +26,7 @@ struct Key {
   std::span<const std::string_view> choices = {};  ///< of Kind::choice
   std::uint64_t min = 0;                           ///< bytes, milliseconds or a number
   std::uint64_t max = std::numeric_limits<std::uint64_t>::max();
-  std::string_view fallback_text = {};  ///< where the default depends on the machine
+  std::string_view fallback_text = {};  ///< where the default depends on the machine or another key
   std::string_view refused = {};        ///< a value that means something not built yet
   std::string_view refused_because = {};
 };

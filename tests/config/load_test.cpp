@@ -96,7 +96,12 @@ admin: {reset: false}
   EXPECT_EQ(config.stream_delete_delay, std::chrono::seconds(2));
   EXPECT_EQ(config.delivery_create_delay, std::chrono::seconds(3));
   EXPECT_EQ(config.delivery_delete_delay, std::chrono::seconds(4));
-  EXPECT_FALSE(config.reset_enabled);
+  EXPECT_EQ(config.reset_enabled, std::optional(false));
+}
+
+TEST_F(ConfigFile, LeavesResetUnsetUnlessSaid) {
+  EXPECT_EQ(loaded("").reset_enabled, std::nullopt);
+  EXPECT_EQ(loaded("admin: {reset: true}\n").reset_enabled, std::optional(true));
 }
 
 TEST_F(ConfigFile, MayBeEmptyOrHoldOnlyComments) {

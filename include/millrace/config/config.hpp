@@ -51,7 +51,7 @@ struct Config {
   std::chrono::milliseconds stream_create_delay{0}, stream_update_delay{0}, stream_delete_delay{0};
   std::chrono::milliseconds delivery_create_delay{0}, delivery_delete_delay{0};
   bool limits_enforced = false;
-  bool reset_enabled = true;
+  std::optional<bool> reset_enabled;  ///< unset: as the storage mode says
   std::vector<Declaration> streams, delivery_streams;
   std::vector<ApiDeclaration> apis;
 };
