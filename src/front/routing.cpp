@@ -15,15 +15,18 @@ std::string_view take_label(std::string_view& host) noexcept {
 
 std::string_view without_fips(std::string_view label) noexcept {
   constexpr std::string_view kFips = "-fips";
-  const std::size_t rest = label.size() - std::min(label.size(), kFips.size());
+  if (label.size() <= kFips.size()) return label;
+  const std::size_t rest = label.size() - kFips.size();
   return http::same_token(label.substr(rest), kFips) ? label.substr(0, rest) : label;
 }
 
 // The SDKs put an account, a stream's id or a resource's before these:
 // 123456789012.data-kinesis.us-east-1.amazonaws.com.
 bool is_plane_of_kinesis(std::string_view label) noexcept {
+  constexpr std::string_view kData = "data-kinesis", kControl = "control-kinesis";
+  if (label.size() < kData.size()) return false;
   label = without_fips(label);
-  return http::same_token(label, "data-kinesis") || http::same_token(label, "control-kinesis");
+  return http::same_token(label, kData) || http::same_token(label, kControl);
 }
 
 }  // namespace
