@@ -6,8 +6,12 @@
 #include "base/md5_kernels.hpp"
 
 #if defined(MILLRACE_MD5_X86)
+#if defined(__clang__)
+#pragma clang attribute push([[gnu::target("avx512f")]], apply_to = function)
+#else
 #pragma GCC push_options
 #pragma GCC target("avx512f")
+#endif
 #include "base/md5_lanes.hpp"
 
 namespace millrace::md5_kernels {
@@ -21,5 +25,9 @@ void lanes16(const std::string_view* const* keys, std::size_t count, Uint128* co
 }
 
 }  // namespace millrace::md5_kernels
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
 #pragma GCC pop_options
+#endif
 #endif
