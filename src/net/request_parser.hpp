@@ -55,6 +55,7 @@ class RequestParser final : public boost::beast::http::basic_parser<true> {
   std::forward_list<std::string> folded_;  // values that stood on several lines
   std::string_view buffer_;                // what is being parsed: other values are not views into it
   std::string_view method_, target_, piece_;
+  std::size_t seen_ = 0;  // bytes that the head's last unfinished part had
   std::uint64_t chunk_left_ = 0;
   int version_ = 0, status_ = 400, hosts_ = 0;
   bool in_body_ = false, expects_continue_ = false, transfer_coding_ = false;
