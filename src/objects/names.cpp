@@ -16,17 +16,23 @@ void append_escaped(std::string& out, char byte) {
 
 bool continues_a_character(char byte) noexcept { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
 
-/// `segment` with every % and NUL escaped; its first byte too when `from` is 1.
-std::string escaped(std::string_view segment, std::size_t from) {
+/// `segment` with every % and NUL escaped, and as many bytes at its beginning as `first` says.
+std::string escaped(std::string_view segment, std::size_t first) {
   std::string out;
-  if (from == 1) append_escaped(out, segment.front());
-  for (char byte : segment.substr(from)) {
+  for (char byte : segment.substr(0, first)) append_escaped(out, byte);
+  for (char byte : segment.substr(first)) {
     if (byte == '%' || byte == '\0')
       append_escaped(out, byte);
     else
       out += byte;
   }
   return out;
+}
+
+std::size_t first_character(std::string_view segment) noexcept {
+  std::size_t size = 1;
+  while (size < segment.size() && continues_a_character(segment[size])) ++size;
+  return size;
 }
 
 /// A name too long for the file system becomes nested directories: `%+` says that the name goes on below, `%=` ends it.
@@ -60,7 +66,7 @@ void append_segment(std::string& path, std::string_view segment) {
     return;
   }
   if (!plain) {
-    const std::string text = escaped(segment, 1);
+    const std::string text = escaped(segment, first_character(segment));
     if (text.size() <= kNameBytesMax) {
       path += text;
       return;

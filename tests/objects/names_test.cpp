@@ -30,6 +30,7 @@ TEST(PathOfKey, EncodesSegmentsThatCannotBeNames) {
   EXPECT_EQ(path("%"), "%25");
   EXPECT_EQ(path("%%"), "%25%25");
   EXPECT_EQ(path("a\0%b"s), "%61%00%25b");
+  EXPECT_EQ(path("é\0🦆"s), "%C3%A9%00🦆");  // a name is UTF-8, as its key is
   EXPECT_EQ(path(std::string(300, 'x')), "%+" + std::string(253, 'x') + "/%=" + std::string(47, 'x'));
   EXPECT_EQ(path(std::string(255, 'x')), std::string(255, 'x'));
 }
