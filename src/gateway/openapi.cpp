@@ -18,6 +18,7 @@ constexpr std::string_view kExtension = "x-amazon-apigateway-";
 constexpr std::string_view kIntegration = "x-amazon-apigateway-integration";
 constexpr std::string_view kAnyMethod = "x-amazon-apigateway-any-method";
 constexpr std::size_t kNodesMax = 200'000;  // aliases can make a small file a very large tree
+constexpr int kDepthMax = 64;               // and an endless one
 constexpr std::size_t kSegmentsMax = 64;
 constexpr std::size_t kPatternMax = 256;
 
@@ -136,16 +137,16 @@ class Importer {
   }
 
   // Everything below a place where no extension is understood.
-  void no_extensions(const YAML::Node& node, std::string_view where) {
-    if (++nodes_ > kNodesMax) refuse(node, "the document is too large");
+  void no_extensions(const YAML::Node& node, std::string_view where, int depth = 0) {
+    if (depth > kDepthMax || ++nodes_ > kNodesMax) refuse(node, "the document is too large, or holds itself");
     if (node.IsSequence()) {
-      for (const auto& item : node) no_extensions(item, where);
+      for (const auto& item : node) no_extensions(item, where, depth + 1);
     } else if (node.IsMap()) {
       for (const auto& member : node) {
         if (member.first.IsScalar() && member.first.Scalar().starts_with(kExtension) &&
             member.first.Scalar() != "x-amazon-apigateway-tag-value")
           refuse_key(member.first, where);
-        no_extensions(member.second, where);
+        no_extensions(member.second, where, depth + 1);
       }
     }
   }

@@ -728,6 +728,8 @@ TEST_F(GatewayTest, DeeplyNestedDocumentsAreRefused) {
     bomb += "]\n";
   }
   EXPECT_NE(deploy_error(bomb).find("the document is too large"), std::string::npos);
+  EXPECT_EQ(deploy_error("openapi: 3.0.1\npaths: {}\ninfo: &itself [*itself]\n"),
+            "broken.yaml:3: the document is too large, or holds itself");
 }
 
 }  // namespace
