@@ -330,6 +330,17 @@ void read_environment(const Environment& environment, Loaded& loaded, std::vecto
   }
 }
 
+/// Keys and values stand in the messages as they came; each message is one line all the same.
+std::string one_line(std::string text) {
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const auto byte = static_cast<unsigned char>(text[at]);
+    if (byte >= 0x20 && byte != 0x7f) continue;
+    constexpr char kHex[] = "0123456789abcdef";
+    text.replace(at, 1, byte == '\n' ? std::string("\\n") : std::string("\\x") + kHex[byte >> 4] + kHex[byte & 15]);
+  }
+  return text;
+}
+
 }  // namespace
 
 Result<Loaded> load(const std::optional<std::filesystem::path>& file, const Environment& environment) {
@@ -350,10 +361,11 @@ Result<Loaded> load(const std::optional<std::filesystem::path>& file, const Envi
     errors.push_back(where + "listen.gateway: " + config.listen_gateway + " takes the address of listen.aws (" +
                      config.listen_aws + ")");
   }
+  for (std::string& warning : loaded.warnings) warning = one_line(std::move(warning));
   if (errors.empty()) return loaded;
   std::string detail;
   for (std::size_t i = 0; i < errors.size() && i < kErrorsMax; ++i)
-    detail.append(detail.empty() ? "" : "\n").append(errors[i]);
+    detail.append(detail.empty() ? "" : "\n").append(one_line(std::move(errors[i])));
   if (errors.size() > kErrorsMax) detail += "\nand " + std::to_string(errors.size() - kErrorsMax) + " more";
   return Error{Errc::invalid, std::move(detail)};
 }

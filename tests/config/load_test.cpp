@@ -235,6 +235,14 @@ TEST_F(ConfigFile, TellsEveryMistakeAtOnce) {
             "write one like us-east-1");
 }
 
+TEST_F(ConfigFile, AMistakeIsOneLineWhateverTheFileHolds) {
+  EXPECT_EQ(error("\"a\\nb\\e\": 1\n"), "millrace.yaml:1: a\\nb\\x1b: is not a known key");
+  const auto loaded = load(write(""), {{"MILLRACE_A\nB", "1"}});
+  ASSERT_TRUE(loaded);
+  ASSERT_EQ(loaded->warnings.size(), 1u);
+  EXPECT_EQ(loaded->warnings[0], "environment: MILLRACE_A\\nB is not a known name and is ignored");
+}
+
 TEST_F(ConfigFile, MissingOneIsNamed) {
   auto result = load(directory_ / "none.yaml", {});
   ASSERT_FALSE(result);
