@@ -349,6 +349,15 @@ TEST(Pages, AreCapped) {
   EXPECT_EQ(world.ok("ListShards", {{"NextToken", listed["NextToken"]}})["Shards"].size(), 500u);
 }
 
+TEST(Pages, ATokenThatIsNotUtf8IsRefusedInUtf8) {
+  KinesisWorld world;
+  const std::string now = std::to_string(world.clock.now().time_since_epoch().count());
+  const std::string token = codec::base64::encode("1 " + now + " ListShards \xfe 1 AT_LATEST 0\n0");
+  const Answer answer = world.call("ListShards", {{"NextToken", token}});
+  EXPECT_EQ(answer.type(), "InvalidArgumentException");
+  EXPECT_EQ(answer.message(), "Invalid NextToken.");
+}
+
 TEST(Retention, IncreasesAndDecreasesAreSeenAtOnce) {
   KinesisWorld world;
   world.create("s");

@@ -6,6 +6,7 @@
 
 #include "millrace/codec/base64.hpp"
 #include "millrace/codec/decimal.hpp"
+#include "millrace/codec/json_reader.hpp"
 
 namespace millrace::services::kinesis {
 namespace {
@@ -271,7 +272,8 @@ std::string write_page_token(const Environment& environment, const PageToken& to
 Outcome<PageToken> read_page_token(const Environment& environment, std::string_view text, std::string_view operation) {
   const std::optional<std::string> plain = codec::base64::decode(text);
   const ServiceError invalid = invalid_argument("Invalid NextToken.");
-  if (!plain || !plain->starts_with("1 ")) return invalid;
+  // A listing's name may come back in an error's text.
+  if (!plain || !plain->starts_with("1 ") || !codec::valid_utf8(*plain)) return invalid;
   std::int64_t issued_ms = 0;
   const auto [end, error] = std::from_chars(plain->data() + 2, plain->data() + plain->size(), issued_ms);
   const std::size_t at = static_cast<std::size_t>(end - plain->data());
