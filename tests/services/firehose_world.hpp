@@ -10,7 +10,9 @@ namespace millrace::test {
 /// KinesisWorld with delivery into memory files; its coroutines run on a core of their own.
 class FirehoseWorld : public KinesisWorld {
  public:
-  explicit FirehoseWorld(delivery::Options options = {}) {
+  explicit FirehoseWorld(delivery::Options options = {}, streams::Options streams_options = {},
+                         std::size_t memory_bytes = 256u << 20)
+      : KinesisWorld(streams_options, nullptr, memory_bytes) {
     const delivery::Dependencies dependencies{clock, *random, cores, budget, *store, *streams, *tree};
     delivery = delivery::make_delivery(dependencies, options);
     environment.delivery = delivery.get();
