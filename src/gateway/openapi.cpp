@@ -414,13 +414,14 @@ class Importer {
   static void select(const YAML::Node& pattern, const std::string& here, std::int16_t index, Method& method) {
     if (pattern.Scalar().size() > kPatternMax) refuse(pattern, here + ": the pattern is too long");
     try {
-      const std::regex compiled(pattern.Scalar(), std::regex::ECMAScript);
+      // Without back-references, but also without the backtracking that makes "((\d*)*)*x" run for hours.
+      const std::regex compiled(pattern.Scalar(), std::regex::ECMAScript | std::regex_constants::__polynomial);
       for (int status = Method::kStatusMin; status <= Method::kStatusMax; ++status) {
         std::int16_t& selected = method.selection[static_cast<std::size_t>(status - Method::kStatusMin)];
         if (selected == Method::kNoResponse && std::regex_match(std::to_string(status), compiled)) selected = index;
       }
     } catch (const std::regex_error&) {
-      refuse(pattern, here + ": not a regular expression");
+      refuse(pattern, here + ": not a regular expression, or one with back-references or too large counts");
     }
   }
 

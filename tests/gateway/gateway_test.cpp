@@ -671,7 +671,11 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"BadStatus", GOOD "        responses:\n          default: {statusCode: 99}\n",
                 "9: " WHERE " responses `default`: statusCode `99` must be a number from 200 to 599"},
         Refusal{"BadPattern", GOOD "        responses:\n          '4(': {statusCode: 400}\n",
-                "9: " WHERE " responses `4(`: not a regular expression"},
+                "9: " WHERE
+                " responses `4(`: not a regular expression, or one with back-references or too large counts"},
+        Refusal{"BackReference", GOOD "        responses:\n          '(4)\\1': {statusCode: 400}\n",
+                "9: " WHERE
+                " responses `(4)\\1`: not a regular expression, or one with back-references or too large counts"},
         Refusal{"MappedHeader",
                 GOOD "        responses:\n          default:\n            statusCode: 200\n            "
                      "responseParameters:\n              method.response.header.A: integration.response.header.A\n",
@@ -706,6 +710,15 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"ExtensionInAParameter", GOOD "      parameters:\n        - x-amazon-apigateway-foo: 1\n",
                 "9: GET /a: `x-amazon-apigateway-foo` is not supported"}),
     [](const auto& refusal) { return std::string(refusal.param.name); });
+
+TEST_F(GatewayTest, NoSelectionPatternTakesLong) {
+  std::string empties;
+  for (int i = 0; i < 80; ++i) empties += "(|)";
+  for (const std::string& pattern : {std::string("(((((((\\d)*)*)*)*)*)*)*x"), empties + "x"})
+    EXPECT_TRUE(deploy(
+        pattern, document("  /" + std::to_string(pattern.size()) + ":\n" +
+                          method("get", "x", "        responses:\n          '" + pattern + "': {statusCode: 400}\n"))));
+}
 
 TEST_F(GatewayTest, HarmlessExtensionsAreTaken) {
   EXPECT_TRUE(
