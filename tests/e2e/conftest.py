@@ -79,13 +79,14 @@ class Daemon:
             "MILLRACE_STORAGE_MEMORY_LIMIT": "256MiB",
             **(environment or {}),
         }
+        self.command = [BINARY, "serve", *self.arguments]
         self.process = None
         self.lines = []
         self.log_path = self.directory / "log"
 
     def start(self):
         self.process = subprocess.Popen(
-            [BINARY, "serve", *self.arguments],
+            self.command,
             cwd=self.directory,
             env=self.environment,
             stdin=subprocess.DEVNULL,
