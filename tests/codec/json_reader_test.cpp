@@ -466,8 +466,13 @@ class Texts {
     for (unsigned i = 0, count = pick(5); i < count; ++i) {
       if (i > 0) text += ',' + blanks();
       // Names differ: of two members with one name nlohmann::json keeps the last.
-      if (open == '{') text += '"' + std::to_string(i) + string().substr(1) + blanks() + ':';
-      text += blanks() + value(depth - 1) + blanks();
+      if (open == '{') {
+        text += '"' + std::to_string(i) + string().substr(1);
+        text += blanks() + ':';
+      }
+      text += blanks();  // a statement each: the same texts whatever order a compiler evaluates operands in
+      text += value(depth - 1);
+      text += blanks();
     }
     return text + close;
   }
@@ -481,8 +486,15 @@ TEST(JsonReader, AgreesWithNlohmannOnRandomTexts) {
   for (int round = 0; round < 6000; ++round) {
     std::string text = texts.value(4);
     if (round % 2 == 1) text = texts.damaged(text);
-    const json expected = json::parse(text, nullptr, false);
-    const bool good = !expected.is_discarded();
+    json expected;
+    bool good = true;
+    try {
+      expected = json::parse(text);
+    } catch (const json::parse_error&) {
+      good = false;
+    } catch (const json::out_of_range&) {
+      continue;  // a number that no double holds: nlohmann::json refuses it, we keep its text
+    }
     ++(good ? valid : invalid);
     ASSERT_EQ(accepts(text), good) << text;
     const auto ours = built(text);
