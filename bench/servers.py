@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -49,13 +50,17 @@ class Server:
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
+        died = self.process.poll()
+        if died is None:
             self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(12)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        else:
+            print("%s ended by itself with %d:\n%s" % (self.name, died, (self.directory / "log").read_text()),
+                  file=sys.stderr, flush=True)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def command(self):

@@ -16,7 +16,8 @@ SHARDS = 4
 
 
 def target_header(operation):
-    return "Kinesis_20131202." + operation
+    """Of a Kinesis operation; another service's is given with its prefix."""
+    return operation if "." in operation else "Kinesis_20131202." + operation
 
 
 def key():
@@ -63,6 +64,11 @@ class Client:
         head = "%sX-Amz-Target: %s\r\nContent-Length: %d\r\n\r\n" % (self.head, target_header(operation), len(body))
         return (head + body).encode()
 
+    def page(self, method, path):
+        """An operator's page, as text."""
+        head = "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n" % (method, path)
+        return bytes(self.exchange(head.encode())).decode()
+
     def grow(self, size):
         """A new buffer, because a view of the old one may still be in use."""
         larger = bytearray(size)
@@ -100,19 +106,30 @@ class Client:
         body = bytes(self.exchange(self.request(operation, compact(members))))
         return json.loads(body) if body else {}
 
-    def create(self, stream, wait=5):
-        self.call("CreateStream", StreamName=stream, ShardCount=SHARDS)
+    def create(self, stream, wait=5, shards=SHARDS):
+        self.call("CreateStream", StreamName=stream, ShardCount=shards)
         end = time.monotonic() + wait
         while True:  # a stream may be CREATING for a moment
             try:
-                shards = self.call("ListShards", StreamName=stream).get("Shards", [])
+                found = self.call("ListShards", StreamName=stream).get("Shards", [])
             except BadReply:
-                shards = []
-            if len(shards) == SHARDS:
-                return [shard["ShardId"] for shard in shards]
+                found = []
+            if len(found) == shards:
+                return [shard["ShardId"] for shard in found]
             if time.monotonic() > end:
                 raise BadReply("stream %s does not become active" % stream)
             time.sleep(0.01)
+
+    def deliver(self, stream, delivery_stream, size_mib=1, interval_s=60):
+        """A delivery stream from `stream` into bucket `lake`, under `raw/`."""
+        role = "arn:aws:iam::000000000000:role/bench"
+        self.call("Firehose_20150804.CreateDeliveryStream", DeliveryStreamName=delivery_stream,
+                  DeliveryStreamType="KinesisStreamAsSource",
+                  KinesisStreamSourceConfiguration={
+                      "KinesisStreamARN": "arn:aws:kinesis:us-east-1:000000000000:stream/" + stream, "RoleARN": role},
+                  ExtendedS3DestinationConfiguration={
+                      "RoleARN": role, "BucketARN": "arn:aws:s3:::lake", "Prefix": "raw/",
+                      "BufferingHints": {"SizeInMBs": size_mib, "IntervalInSeconds": interval_s}})
 
     def fill(self, stream, records, size, batch=500):
         """Puts so many records. Bodies are made beforehand and used again: what counts is what the server keeps."""
