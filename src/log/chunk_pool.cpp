@@ -39,6 +39,9 @@ char* map(std::size_t bytes) noexcept {
   return at == MAP_FAILED ? nullptr : static_cast<char*>(at);
 }
 
+/// `granules` ones (1..64).
+std::uint64_t granules_mask(std::uint32_t granules) noexcept { return ~std::uint64_t{0} >> (64 - granules); }
+
 void touch(char* at, std::size_t bytes) noexcept {
 #ifdef MADV_POPULATE_WRITE
   if (::madvise(at, bytes, MADV_POPULATE_WRITE) == 0) return;
@@ -86,21 +89,20 @@ Block ChunkPool::allocate(std::size_t bytes) {
 
   std::uint32_t id = kNone;
   char* at = nullptr;
-  std::uint32_t untouched_from = granules, untouched_to = 0;
+  std::uint64_t untouched = 0;  // from its first granule on
+  bool over = false;
   for (;;) {
     std::unique_lock lock(mutex_);
     id = take_block(order);
     if (id != kNone) {
       Region& r = region(id);
-      const std::uint32_t first = granule(id);
+      const std::uint32_t first = granule(id), shift = first % kGranulesATop;
       at = r.base + first * kGranuleBytes;
-      for (std::uint32_t g = 0; g < granules; ++g) {
-        if (r.touched[first + g]) continue;
-        r.touched[first + g] = true;
-        ++touched_granules_;
-        untouched_from = std::min(untouched_from, g);
-        untouched_to = g + 1;
-      }
+      const std::uint64_t all = granules_mask(granules);
+      untouched = all & ~(r.touched[first / kGranulesATop] >> shift);
+      r.touched[first / kGranulesATop] |= all << shift;
+      touched_granules_ += static_cast<std::size_t>(std::popcount(untouched));
+      over = untouched != 0 && held_bytes() > budget_.bytes_max(Account::chunks);
       break;
     }
     const bool first = regions_.empty();
@@ -114,9 +116,12 @@ Block ChunkPool::allocate(std::size_t bytes) {
     lock.lock();
     regions_.push_back(std::move(fresh));
   }
+  if (over) trim();
   unpoison(at, size);
-  if (untouched_from < untouched_to) {
-    touch(at + untouched_from * kGranuleBytes, (untouched_to - untouched_from) * kGranuleBytes);
+  if (untouched) {
+    const auto from = static_cast<std::size_t>(std::countr_zero(untouched));
+    const auto to = static_cast<std::size_t>(std::bit_width(untouched));
+    touch(at + from * kGranuleBytes, (to - from) * kGranuleBytes);
   }
   Block block;
   block.pool_ = shared_from_this();
@@ -140,6 +145,7 @@ Block ChunkPool::allocate_large(std::size_t bytes) {
       at = best->bytes;
       size = best->size;
       large_bytes_ -= size;
+      large_used_bytes_ += size;
       *best = large_.back();
       large_.pop_back();
     }
@@ -153,6 +159,13 @@ Block ChunkPool::allocate_large(std::size_t bytes) {
       budget_.give_back(Account::chunks, size);
       return {};
     }
+    bool over = false;
+    {
+      std::lock_guard lock(mutex_);
+      large_used_bytes_ += size;
+      over = held_bytes() > budget_.bytes_max(Account::chunks);
+    }
+    if (over) trim();
     touch(at, size);
   }
   Block block;
@@ -178,19 +191,22 @@ ChunkPool::Region ChunkPool::map_region(bool first) const {
   r.free_as.resize(r.granules);
   r.next.resize(r.granules);
   r.previous.resize(r.granules);
-  r.touched.resize(r.granules);
+  r.touched.resize(r.granules / kGranulesATop);
   poison(r.base, size);
   return r;
 }
 
 std::uint32_t ChunkPool::take_block(unsigned order) noexcept {
-  unsigned from = order;
-  while (from < kOrders && free_[from] == kNone) ++from;
+  unsigned from = kOrders;
   std::uint32_t id = kNone;
-  if (from < kOrders) {
-    id = free_[from];
+  for (const FreeLists* lists : {&warm_, &cold_}) {
+    for (from = order; from < kOrders && (*lists)[from] == kNone;) ++from;
+    if (from == kOrders) continue;
+    id = (*lists)[from];
     unlink(id, from);
-  } else {
+    break;
+  }
+  if (id == kNone) {
     // Regions are used up in the order they came, so only the last few can have something left.
     for (std::size_t i = regions_.size(); i-- > 0 && regions_[i].carved < regions_[i].granules;) {
       id = static_cast<std::uint32_t>(i << kGranuleBits) + regions_[i].carved;
@@ -204,6 +220,35 @@ std::uint32_t ChunkPool::take_block(unsigned order) noexcept {
     link(id + (1u << from), from);
   }
   return id;
+}
+
+void ChunkPool::trim() {
+  std::unique_lock lock(mutex_);
+  while (held_bytes() > budget_.bytes_max(Account::chunks)) {
+    if (!large_.empty()) {
+      const Large large = large_.back();
+      large_.pop_back();
+      large_bytes_ -= large.size;
+      lock.unlock();
+      unpoison(large.bytes, large.size);
+      ::munmap(large.bytes, large.size);
+      lock.lock();
+      continue;
+    }
+    unsigned order = kOrders - 1;
+    while (order > 0 && warm_[order] == kNone) --order;
+    const std::uint32_t id = warm_[order];
+    if (id == kNone) return;  // all of it is in use
+    unlink(id, order);
+    const std::uint64_t touched = touched_in(id, 1u << order);
+    region(id).touched[granule(id) / kGranulesATop] &= ~touched;
+    touched_granules_ -= static_cast<std::size_t>(std::popcount(touched));
+    char* const at = region(id).base + granule(id) * kGranuleBytes;
+    lock.unlock();
+    ::madvise(at, kGranuleBytes << order, MADV_DONTNEED);  // neither free nor in use: nobody touches it meanwhile
+    lock.lock();
+    free_block(id, order);
+  }
 }
 
 void ChunkPool::free_range(std::uint32_t id, std::uint32_t granules) noexcept {
@@ -232,10 +277,11 @@ void ChunkPool::link(std::uint32_t id, unsigned order) noexcept {
   Region& r = region(id);
   const std::uint32_t g = granule(id);
   r.free_as[g] = static_cast<std::uint8_t>(order + 1);
+  std::uint32_t& head = list_of(id, order)[order];
   r.previous[g] = kNone;
-  r.next[g] = free_[order];
-  if (free_[order] != kNone) region(free_[order]).previous[granule(free_[order])] = id;
-  free_[order] = id;
+  r.next[g] = head;
+  if (head != kNone) region(head).previous[granule(head)] = id;
+  head = id;
 }
 
 void ChunkPool::unlink(std::uint32_t id, unsigned order) noexcept {
@@ -247,8 +293,17 @@ void ChunkPool::unlink(std::uint32_t id, unsigned order) noexcept {
   if (previous != kNone) {
     region(previous).next[granule(previous)] = next;
   } else {
-    free_[order] = next;
+    list_of(id, order)[order] = next;
   }
+}
+
+std::uint64_t ChunkPool::touched_in(std::uint32_t id, std::uint32_t granules) noexcept {
+  const std::uint32_t first = granule(id);
+  return region(id).touched[first / kGranulesATop] & granules_mask(granules) << first % kGranulesATop;
+}
+
+ChunkPool::FreeLists& ChunkPool::list_of(std::uint32_t id, unsigned order) noexcept {
+  return touched_in(id, 1u << order) ? warm_ : cold_;
 }
 
 void ChunkPool::give_back(std::uint32_t id, char* bytes, std::size_t size) noexcept {
@@ -258,11 +313,13 @@ void ChunkPool::give_back(std::uint32_t id, char* bytes, std::size_t size) noexc
     std::lock_guard lock(mutex_);
     if (id != kLargeId) {
       free_range(id, static_cast<std::uint32_t>(size / kGranuleBytes));
-    } else if (large_bytes_ + size <= kLargeKeptBytesMax && large_.size() < large_.capacity()) {
-      large_.push_back({bytes, size});
-      large_bytes_ += size;
     } else {
-      kept = false;
+      large_used_bytes_ -= size;
+      kept = large_bytes_ + size <= kLargeKeptBytesMax && large_.size() < large_.capacity();
+      if (kept) {
+        large_.push_back({bytes, size});
+        large_bytes_ += size;
+      }
     }
   }
   if (!kept) {

@@ -57,8 +57,9 @@ class Block {
 
 /// Where chunk memory comes from: 1 MiB pieces of large regions, halved and merged again as buddies, so that what big
 /// chunks leave serves small ones and the other way round. What was in use before is taken first: it needs no page
-/// faults. Memory is touched by the thread that asks, with no lock held. Memory comes from the kernel and stays; only
-/// what is in use counts in Account::chunks. Thread-safe.
+/// faults. Memory is touched by the thread that asks, with no lock held. Only what is in use counts in Account::chunks,
+/// but free memory stays with the pool until it and what is in use pass the account's limit: blocks of one size leave
+/// gaps where those of another do not fit, and then the gaps go back to the kernel. Thread-safe.
 class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
  public:
   /// `budget` outlives every block.
@@ -72,7 +73,7 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
   Block allocate(std::size_t bytes);
 
   struct Stats {
-    std::size_t touched_bytes = 0;  ///< of regions, ever faulted in
+    std::size_t touched_bytes = 0;  ///< of regions, faulted in: in use, or free and kept
     std::size_t regions = 0;
     std::size_t large_kept_bytes = 0;
   };
@@ -85,6 +86,7 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
   friend class Block;
   static constexpr unsigned kOrders = 7;  // 16 KiB .. 1 MiB
   static constexpr std::uint32_t kGranulesATop = 1u << (kOrders - 1);
+  static_assert(kGranulesATop == 64);  // a bit each
   static constexpr std::uint32_t kNone = UINT32_MAX;
   static constexpr std::uint32_t kLargeId = UINT32_MAX;
   static constexpr unsigned kGranuleBits = 12;  // of an id; the region's number is above
@@ -95,8 +97,9 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
     std::uint32_t carved = 0;           // granules handed to the free lists so far
     std::vector<std::uint8_t> free_as;  // a free block's first granule: its order + 1
     std::vector<std::uint32_t> next, previous;
-    std::vector<bool> touched;
+    std::vector<std::uint64_t> touched;  // a bit a granule, a number a 1 MiB piece
   };
+  using FreeLists = std::array<std::uint32_t, kOrders>;
   struct Large {
     char* bytes;
     std::size_t size;
@@ -109,6 +112,15 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
   std::uint32_t take_block(unsigned order) noexcept;
   void link(std::uint32_t id, unsigned order) noexcept;
   void unlink(std::uint32_t id, unsigned order) noexcept;
+  /// Which of a block's granules are touched, at their places in its 1 MiB piece.
+  std::uint64_t touched_in(std::uint32_t id, std::uint32_t granules) noexcept;
+  FreeLists& list_of(std::uint32_t id, unsigned order) noexcept;
+  /// Memory of the kernel's, in use or kept.
+  std::size_t held_bytes() const noexcept {
+    return touched_granules_ * kGranuleBytes + large_used_bytes_ + large_bytes_;
+  }
+  /// Gives memory that nobody uses back to the kernel until what is held is within the account's limit.
+  void trim();
   Region& region(std::uint32_t id) noexcept { return regions_[id >> kGranuleBits]; }
   static std::uint32_t granule(std::uint32_t id) noexcept { return id & ((1u << kGranuleBits) - 1); }
   void give_back(std::uint32_t id, char* bytes, std::size_t size) noexcept;
@@ -118,9 +130,11 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
   std::atomic<std::int64_t> tell_again_at_{std::numeric_limits<std::int64_t>::min()};
   mutable std::mutex mutex_;
   std::vector<Region> regions_;
-  std::array<std::uint32_t, kOrders> free_{kNone, kNone, kNone, kNone, kNone, kNone, kNone};
+  // Blocks that are partly or wholly touched, and those that are not at all.
+  FreeLists warm_{kNone, kNone, kNone, kNone, kNone, kNone, kNone};
+  FreeLists cold_ = warm_;
   std::vector<Large> large_;
-  std::size_t large_bytes_ = 0;
+  std::size_t large_bytes_ = 0, large_used_bytes_ = 0;
   std::size_t touched_granules_ = 0;
 };
 

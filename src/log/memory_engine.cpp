@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <mutex>
+#include <set>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "log/memory_log.hpp"
@@ -9,6 +11,9 @@ namespace millrace::log {
 namespace {
 
 /// What the engine and its timer share; ends with the last of them.
+///
+/// Each log stands in a queue under the time before which nothing of it expires: a sweep looks at those that are due,
+/// however many others there are.
 class Registry final : public Expiry, public std::enable_shared_from_this<Registry> {
  public:
   Registry(Clock& clock, MemoryBudget& budget, MemoryEngineOptions options)
@@ -18,9 +23,8 @@ class Registry final : public Expiry, public std::enable_shared_from_this<Regist
     auto log = std::make_shared<MemoryLog>(id, options, clock_, pool_, weak_from_this());
     {
       std::lock_guard lock(mutex_);
-      if (!logs_.emplace(id, log).second) return nullptr;
-      nothing_before_ms_ = 0;
-      ++changes_;
+      if (!logs_.emplace(id, Held{log}).second) return nullptr;
+      queue_.emplace(0, id);
     }
     arm();
     return log;
@@ -29,7 +33,7 @@ class Registry final : public Expiry, public std::enable_shared_from_this<Regist
   std::shared_ptr<MemoryLog> find(LogId id) {
     std::lock_guard lock(mutex_);
     const auto found = logs_.find(id);
-    return found == logs_.end() ? nullptr : found->second;
+    return found == logs_.end() ? nullptr : found->second.log;
   }
 
   bool remove(LogId id) {
@@ -40,7 +44,8 @@ class Registry final : public Expiry, public std::enable_shared_from_this<Regist
       std::lock_guard lock(mutex_);
       const auto found = logs_.find(id);
       if (found == logs_.end()) return false;
-      log = std::move(found->second);
+      log = std::move(found->second.log);
+      queue_.erase({found->second.nothing_before_ms, id});
       logs_.erase(found);
       disarm = logs_.empty() && std::exchange(armed_, false);
       idle = timer_;
@@ -57,41 +62,63 @@ class Registry final : public Expiry, public std::enable_shared_from_this<Regist
     {
       std::lock_guard lock(mutex_);
       logs.swap(logs_);
+      queue_.clear();
       disarm = std::exchange(armed_, false);
       timer = timer_;
     }
     if (disarm) clock_.cancel(timer);
-    for (const auto& [id, log] : logs) log->remove();
+    for (const auto& [id, held] : logs) held.log->remove();
   }
 
   void expire_all() override {
+    const std::lock_guard turn(sweeping_);  // whoever had to wait finds done what it came for
+    const std::int64_t now = clock_.now().time_since_epoch().count();
+    std::vector<Due> due;
     {
       std::lock_guard lock(mutex_);
-      if (clock_.now().time_since_epoch().count() < nothing_before_ms_) return;
+      while (!queue_.empty() && queue_.begin()->first <= now) {
+        const LogId id = queue_.begin()->second;
+        queue_.erase(queue_.begin());
+        const Held& held = logs_.at(id);
+        due.push_back({id, held.log, held.reconsidered, 0});
+      }
     }
-    sweep();
+    if (due.empty()) return;
+    for (Due& one : due) one.nothing_before_ms = one.log->expire();
+    std::lock_guard lock(mutex_);
+    for (const Due& one : due) {
+      const auto found = logs_.find(one.id);
+      if (found == logs_.end() || found->second.log != one.log) continue;
+      place(found->first, found->second, found->second.reconsidered == one.reconsidered ? one.nothing_before_ms : 0);
+    }
   }
 
-  void reconsider() noexcept override {
+  void reconsider(LogId id) noexcept override {
     std::lock_guard lock(mutex_);
-    nothing_before_ms_ = 0;
-    ++changes_;
+    const auto found = logs_.find(id);
+    if (found == logs_.end()) return;
+    ++found->second.reconsidered;
+    place(id, found->second, 0);
   }
 
  private:
-  void sweep() {
-    std::vector<std::shared_ptr<MemoryLog>> logs;
-    std::uint64_t changes = 0;
-    {
-      std::lock_guard lock(mutex_);
-      logs.reserve(logs_.size());
-      for (const auto& [id, log] : logs_) logs.push_back(log);
-      changes = changes_;
-    }
-    std::int64_t next = INT64_MAX;
-    for (const auto& log : logs) next = std::min(next, log->expire());
-    std::lock_guard lock(mutex_);
-    if (changes == changes_) nothing_before_ms_ = next;
+  struct Held {
+    std::shared_ptr<MemoryLog> log;
+    std::int64_t nothing_before_ms = 0;
+    std::uint64_t reconsidered = 0;
+  };
+  struct Due {
+    LogId id;
+    std::shared_ptr<MemoryLog> log;
+    std::uint64_t reconsidered;
+    std::int64_t nothing_before_ms;
+  };
+
+  // With mutex_ held.
+  void place(LogId id, Held& held, std::int64_t nothing_before_ms) {
+    queue_.erase({held.nothing_before_ms, id});
+    held.nothing_before_ms = nothing_before_ms;
+    queue_.emplace(nothing_before_ms, id);
   }
 
   // One timer for all logs, none when there is no log. The clock is asked with no lock held: it may fire at once.
@@ -122,7 +149,7 @@ class Registry final : public Expiry, public std::enable_shared_from_this<Regist
       std::lock_guard lock(mutex_);
       if (!armed_ || generation != generation_) return;  // disarmed, perhaps armed anew, while this was on its way
     }
-    sweep();
+    expire_all();
     {
       std::lock_guard lock(mutex_);
       if (!armed_ || generation != generation_) return;
@@ -134,13 +161,13 @@ class Registry final : public Expiry, public std::enable_shared_from_this<Regist
   Clock& clock_;
   const MemoryEngineOptions options_;
   const std::shared_ptr<ChunkPool> pool_;
+  std::mutex sweeping_;  // before mutex_
   std::mutex mutex_;
-  std::unordered_map<LogId, std::shared_ptr<MemoryLog>> logs_;
+  std::unordered_map<LogId, Held> logs_;
+  std::set<std::pair<std::int64_t, LogId>> queue_;  // by nothing_before_ms; without those that a sweep has in hand
   bool armed_ = false;
   std::uint64_t generation_ = 0;
   Clock::TimerId timer_ = 0;
-  std::int64_t nothing_before_ms_ = 0;  // no chunk expires before this
-  std::uint64_t changes_ = 0;
 };
 
 class MemoryEngine final : public Engine {

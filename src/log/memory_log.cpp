@@ -335,7 +335,7 @@ void MemoryLog::set_retention(std::chrono::milliseconds retention) {
     horizon_ = horizon_at(now);
   }
   drop_unreadable(now);
-  if (const auto expiry = expiry_.lock()) expiry->reconsider();
+  if (const auto expiry = expiry_.lock()) expiry->reconsider(id_);
 }
 
 awaitable<Result<>> MemoryLog::trim(Position position) {

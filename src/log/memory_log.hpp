@@ -16,10 +16,10 @@ namespace millrace::log {
 class Expiry {
  public:
   virtual ~Expiry() = default;
-  /// Drops what has expired in every log, unless nothing can have expired since the last time.
+  /// Drops what has expired in every log.
   virtual void expire_all() = 0;
-  /// Something may expire earlier than was thought.
-  virtual void reconsider() noexcept = 0;
+  /// Something of this log may expire earlier than its expire() said.
+  virtual void reconsider(LogId id) noexcept = 0;
 };
 
 /// One shard's log in memory. What is staged is committed at once, so tail and committed are one here.

@@ -91,6 +91,55 @@ TEST(ChunkPool, BudgetRefusesAndRecovers) {
   EXPECT_TRUE(pool->allocate(64 * 1024));
 }
 
+// Each size finds only gaps that are too small for it; what the pool keeps of the kernel's memory stays within the
+// limit.
+TEST(ChunkPool, GapsGoBackToTheKernelBeforeMoreThanTheLimitIsHeld) {
+  constexpr std::size_t kLimit = 32 * kChunkBytesMax;
+  MemoryBudget budget{kLimit + kChunkBytesMax, kChunkBytesMax};
+  auto pool = std::make_shared<ChunkPool>(budget);
+  std::vector<Block> kept;
+  for (std::size_t size = kGranuleBytes; size <= kChunkBytesMax; size *= 2) {
+    std::vector<Block> all;
+    while (Block block = pool->allocate(size)) {
+      std::memset(block.data(), 'x', block.size());
+      EXPECT_LE(pool->stats().touched_bytes, kLimit);
+      all.push_back(std::move(block));
+    }
+    ASSERT_GE(all.size(), 8u) << size;
+    for (std::size_t i = 0; i < all.size(); i += 2) {
+      all[i].shrink(1);
+      kept.push_back(std::move(all[i]));
+    }
+  }
+  for (const Block& block : kept) EXPECT_EQ(block.data()[kGranuleBytes - 1], 'x');
+  kept.clear();
+  EXPECT_EQ(budget.used(), 0u);
+}
+
+TEST(ChunkPool, WhatWentBackToTheKernelComesAnew) {
+  MemoryBudget budget{4 * kChunkBytesMax};
+  auto pool = std::make_shared<ChunkPool>(budget);
+  std::vector<Block> blocks;
+  for (int i = 0; i < 4; ++i) {
+    blocks.push_back(pool->allocate(kChunkBytesMax));
+    std::memset(blocks.back().data(), 'x', kChunkBytesMax);
+  }
+  char* const first = blocks[0].data();
+  blocks.erase(blocks.begin());
+  EXPECT_EQ(pool->stats().touched_bytes, 4 * kChunkBytesMax) << "free memory is kept";
+  blocks.erase(blocks.begin());
+  Block large = pool->allocate(2 * kChunkBytesMax);  // memory of its own: what is free must make room for it
+  ASSERT_TRUE(large);
+  EXPECT_EQ(pool->stats().touched_bytes, 2 * kChunkBytesMax);
+  large.release();
+  Block again = pool->allocate(kChunkBytesMax);
+  Block more = pool->allocate(kChunkBytesMax);
+  EXPECT_EQ(pool->stats().large_kept_bytes, 0u) << "a free large block makes room first";
+  EXPECT_TRUE(again.data() == first || more.data() == first);
+  for (const Block* block : {&again, &more})
+    for (std::size_t i = 0; i < block->size(); i += 4096) ASSERT_EQ(block->data()[i], 0);
+}
+
 TEST(ChunkPool, LargeBlocksAreExactAndKeptForTheNext) {
   Pool p;
   Block large = p.pool->allocate(kChunkBytesMax + 1);

@@ -173,6 +173,47 @@ TEST_F(MemoryEngine, ShorterRetentionIsSeenByTheNextRefusal) {
   EXPECT_TRUE(stage(*other, 1, 100).has_value());
 }
 
+// A clock that says how often it was asked: each log that is looked at asks once.
+class AskedClock final : public Clock {
+ public:
+  mutable std::size_t asked = 0;
+  ManualClock inner;
+  TimePoint now() const noexcept override { return ++asked, inner.now(); }
+  TimerId call_at(TimePoint at, std::function<void()> fire) override { return inner.call_at(at, std::move(fire)); }
+  void cancel(TimerId id) noexcept override { inner.cancel(id); }
+};
+
+TEST(MemoryEngineExpiry, ARefusalLooksOnlyAtLogsThatHaveSomethingExpired) {
+  constexpr std::size_t kLogs = 500;
+  AskedClock clock;
+  MemoryBudget budget{kLogs * kGranuleBytes};
+  const auto engine = make_memory_engine(clock, budget, {.sweep_every = kNoSweep});
+  Records records;
+  std::vector<std::shared_ptr<Log>> logs;
+  const auto create = [&] {
+    logs.push_back(*test::run(engine->create(LogId{logs.size()}, {.retention = 1h})));
+    return logs.back();
+  };
+  for (std::size_t i = 0; i < kLogs; ++i) {  // one granule each, filled a millisecond after the other
+    auto log = create();
+    ASSERT_TRUE(log->stage(log->epoch(), records.make(1, "key", "data")).has_value());
+    clock.inner.advance(1ms);
+  }
+  auto late = create();
+  const auto put = [&] { return late->stage(late->epoch(), records.make(1, "key", std::string(16'000, 'd'))); };
+  ASSERT_EQ(put().error().code, Errc::full);
+  clock.inner.advance(1h - std::chrono::milliseconds{kLogs});
+  for (int i = 0; i < 100; ++i) {
+    clock.asked = 0;
+    ASSERT_EQ(put().error().code, Errc::full) << "records as old as the retention are kept, log " << i;
+    EXPECT_LT(clock.asked, 10u) << i;
+    clock.inner.advance(1ms);
+    clock.asked = 0;
+    ASSERT_TRUE(put().has_value()) << i;
+    EXPECT_LT(clock.asked, 10u) << i;
+  }
+}
+
 TEST_F(MemoryEngine, OneTimerSweepsAllLogs) {
   make(std::size_t{64} << 20, 1min);
   EXPECT_EQ(clock_.pending(), 0u);
