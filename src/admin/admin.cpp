@@ -38,7 +38,7 @@ class Pages final : public Admin {
     if (reads && request.method != "GET" && request.method != "HEAD") co_return not_allowed("GET, HEAD");
     if (path == "/health") co_return health();
     if (path == "/ready") co_return ready();
-    if (path == "/metrics") co_return metrics();
+    if (path == "/metrics") co_return co_await metrics();
     if (path == "/reset") co_return co_await reset_.run(request);
     if (request.method != "POST") co_return not_allowed("POST");
     co_return co_await flush(request.query);
@@ -65,7 +65,12 @@ class Pages final : public Admin {
     return json(yes ? 200 : 503, {{"ready", yes}});
   }
 
-  Answer metrics() const { return {200, dependencies_.metrics.render(), "text/plain; version=0.0.4; charset=utf-8"}; }
+  awaitable<Answer> metrics() {
+    Answer answer{200, {}, "text/plain; version=0.0.4; charset=utf-8"};
+    auto work = [&] { answer.body = dependencies_.metrics.render(); };
+    co_await dependencies_.file_threads.run(work);
+    co_return answer;
+  }
 
   awaitable<Answer> flush(std::string_view query) {
     std::chrono::milliseconds wait = kFlushDeadline;

@@ -88,6 +88,7 @@ awaitable<void> House::open() {
                                          .objects = *objects_,
                                          .gateway = *gateway_,
                                          .metrics = metrics_,
+                                         .file_threads = file_threads_,
                                          .reset_enabled = config_.reset_enabled,
                                          .declare_again = [this] { return declare_again(); },
                                          .storage_mode = config_.storage_mode};

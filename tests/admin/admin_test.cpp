@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "admin/fixture.hpp"
 #include "admin/query.hpp"
@@ -120,6 +121,18 @@ TEST_F(AdminPages, MetricsReadShardsAndDeliveryStreamsAtScrape) {
 TEST_F(AdminPages, MetricsListEveryStreamOfMany) {
   for (int i = 0; i < 2'001; ++i) streams_.add("s" + std::to_string(i), {});
   EXPECT_THAT(ask("GET", "/metrics").body, HasSubstr("millrace_streams 2001\n"));
+}
+
+TEST_F(AdminPages, MetricsAreRenderedOffTheCoresThread) {
+  std::thread::id rendered_on;
+  const auto id = metrics_.add("probe", "Who asks.", telemetry::Kind::gauge, [&] {
+    rendered_on = std::this_thread::get_id();
+    return std::vector<telemetry::Sample>{};
+  });
+  EXPECT_EQ(ask("GET", "/metrics").status, 200);
+  metrics_.remove(id);
+  EXPECT_NE(rendered_on, std::thread::id());
+  EXPECT_NE(rendered_on, std::this_thread::get_id());
 }
 
 TEST_F(AdminPages, DestroyedAdminLeavesNoFamilyBehind) {

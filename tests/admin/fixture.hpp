@@ -17,7 +17,7 @@ namespace millrace::admin {
 class AdminPages : public ::testing::Test {
  protected:
   Dependencies dependencies() {
-    Dependencies made{clock_, budget_, streams_, delivery_, objects_, gateway_, metrics_};
+    Dependencies made{clock_, budget_, streams_, delivery_, objects_, gateway_, metrics_, threads_};
     made.reset_enabled = reset_enabled_;
     made.storage_mode = storage_mode_;
     made.declare_again = [this] { return declare_again(); };
@@ -59,6 +59,7 @@ class AdminPages : public ::testing::Test {
   FakeTree objects_{calls_};
   FakeGateway gateway_;
   telemetry::Registry metrics_;
+  FileThreads threads_{1};
   std::optional<bool> reset_enabled_;
   std::string storage_mode_ = "memory";
   bool hold_declare_ = false;

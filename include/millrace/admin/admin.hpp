@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "millrace/base/files.hpp"
 #include "millrace/base/http.hpp"
 #include "millrace/base/memory_budget.hpp"
 #include "millrace/delivery/delivery.hpp"
@@ -40,6 +41,7 @@ struct Dependencies {
   objects::Tree& objects;
   gateway::Gateway& gateway;
   telemetry::Registry& metrics;
+  FileThreads& file_threads;            ///< render /metrics: with many shards that takes too long for a core's thread
   std::optional<bool> reset_enabled{};  ///< unset: only where nothing outlives the process (storage_mode "memory")
   /// Declares again, after a reset, what the config file declares.
   /// Empty when all went well, else what is wrong.

@@ -234,14 +234,16 @@ ShardOutput shard_output(const streams::Shard& shard) {
   return out;
 }
 
-std::vector<const streams::Shard*> listed_shards(const streams::Stream& stream, TimePoint now) {
-  std::vector<const streams::Shard*> shown;
-  if (stream.status(now) == streams::Status::creating) return shown;
+void visit_listed_shards(const streams::Stream& stream, std::int64_t after, TimePoint now,
+                         const std::function<bool(const streams::Shard&)>& visit) {
+  if (stream.status(now) == streams::Status::creating) return;
   const auto horizon = std::chrono::floor<std::chrono::seconds>(now - stream.retention).time_since_epoch().count();
-  shown.reserve(stream.shards.size());
-  for (const auto& shard : stream.shards)
-    if (!shard->ended_s || *shard->ended_s >= horizon) shown.push_back(shard.get());
-  return shown;
+  auto at = std::upper_bound(stream.shards.begin(), stream.shards.end(), after,
+                             [](std::int64_t index, const auto& shard) { return index < shard->index; });
+  for (; at != stream.shards.end(); ++at) {
+    const streams::Shard& shard = **at;
+    if ((!shard.ended_s || *shard.ended_s >= horizon) && !visit(shard)) return;
+  }
 }
 
 std::optional<ServiceError> check_tags(const Environment& environment, std::string_view stream,

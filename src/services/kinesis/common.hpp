@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -81,8 +82,10 @@ ShardOutput shard_output(const streams::Shard& shard);
 HashKeyRangeOutput hash_key_range_output(const streams::HashRange& range);
 /// `shardId-000000000001`
 std::string shard_id(std::uint32_t index);
-/// The shards a listing shows: none while CREATING, and closed ones until their last record is past the retention.
-std::vector<const streams::Shard*> listed_shards(const streams::Stream& stream, TimePoint now);
+/// The shards a listing shows whose index is above `after` (-1: all), in order of index, until `visit` says false: none
+/// while CREATING, and closed ones until their last record is past the retention.
+void visit_listed_shards(const streams::Stream& stream, std::int64_t after, TimePoint now,
+                         const std::function<bool(const streams::Shard&)>& visit);
 inline constexpr auto kHashKeyRangeFields = fields(field<&HashKeyRangeOutput::starting>("StartingHashKey"),
                                                    field<&HashKeyRangeOutput::ending>("EndingHashKey"));
 inline constexpr auto kSequenceNumberRangeFields =

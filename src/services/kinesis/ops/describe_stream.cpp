@@ -61,12 +61,12 @@ awaitable<Outcome<Output>> describe_stream(Context& context, Input in) {
   description.created = stream.created;
   description.monitoring.emplace_back();
   const auto limit = static_cast<std::size_t>(std::min(in.limit.value_or(kPageMax), kPageMax));
-  for (const streams::Shard* shard : listed_shards(stream, now)) {
-    if (after && shard->index <= *after) continue;
+  const auto add = [&](const streams::Shard& shard) {
     description.more = description.shards.size() == limit;
-    if (description.more) break;
-    description.shards.push_back(shard_output(*shard));
-  }
+    if (!description.more) description.shards.push_back(shard_output(shard));
+    return !description.more;
+  };
+  visit_listed_shards(stream, after ? std::int64_t{*after} : -1, now, add);
   co_return out;
 }
 

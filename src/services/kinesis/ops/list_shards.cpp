@@ -97,7 +97,6 @@ Outcome<Listing> next_page(Context& context, const std::string& text) {
 }
 
 bool shown(const Listing& listing, const streams::Shard& shard, TimePoint now) {
-  if (static_cast<std::int64_t>(shard.index) <= listing.after) return false;
   const std::int64_t horizon_ms = std::max((now - listing.stream->retention).time_since_epoch().count(),
                                            listing.stream->created.time_since_epoch().count());
   const std::int64_t at_ms = std::max(horizon_ms, listing.at_ms);
@@ -124,18 +123,20 @@ awaitable<Outcome<Output>> list_shards(Context& context, Input in) {
   const auto limit = static_cast<std::size_t>(std::min(in.max_results.value_or(kPageMax), kPageMax));
   Output out;
   std::uint32_t last = 0;
-  for (const streams::Shard* shard : listed_shards(stream, now)) {
-    if (!shown(*listing, *shard, now)) continue;
+  const auto add = [&](const streams::Shard& shard) {
+    if (!shown(*listing, shard, now)) return true;
     if (out.shards.size() == limit) {
       PageToken token{"ListShards " + stream.name + " " + std::to_string(stream.incarnation) + " " + listing->type +
                           " " + std::to_string(listing->at_ms),
                       std::to_string(last)};
       out.next_token = write_page_token(context.environment, token);
-      break;
+      return false;
     }
-    out.shards.push_back(shard_output(*shard));
-    last = shard->index;
-  }
+    out.shards.push_back(shard_output(shard));
+    last = shard.index;
+    return true;
+  };
+  visit_listed_shards(stream, listing->after, now, add);
   co_return out;
 }
 
