@@ -58,8 +58,11 @@ using Objects = std::map<std::string, std::string>;  // path below s3/ -> conten
 
 class World {
  public:
-  explicit World(streams::Options stream_options = {}, Options delivery_options = {})
+  /// @param memory_limit      of the budget, and what records leave of it
+  explicit World(streams::Options stream_options = {}, Options delivery_options = {},
+                 std::size_t memory_limit = 256u << 20, std::size_t kept_from_records = 0)
       : delivery_options_(delivery_options),
+        budget(memory_limit, kept_from_records),
         streams(test::run(io(), streams::make_streams(clock, *random_, store, *engine_, stream_options))) {
     const std::size_t alone = settle_once();
     alone_ = std::max(alone, settle_once());
@@ -78,7 +81,7 @@ class World {
 
  public:
   ManualClock clock;
-  MemoryBudget budget{256u << 20};
+  MemoryBudget budget;
   FaultyStore store;
   std::unique_ptr<MemoryFiles> files = make_memory_files();
 
