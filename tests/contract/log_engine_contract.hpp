@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <deque>
 #include <memory>
 #include <random>
@@ -313,6 +315,23 @@ TYPED_TEST_P(LogEngineContract, WaitsEndAtStop) {
   EXPECT_EQ(waiting.result().error().code, log::Errc::stopped);
 }
 
+TYPED_TEST_P(LogEngineContract, WaitsEndWhenTheirCoroutineIsCancelled) {
+  auto log = this->create();
+  boost::asio::cancellation_signal gone;
+  std::optional<log::Errc> ended;
+  const auto note = [&](std::exception_ptr failure, const log::Result<log::ReadBatch>& result) {
+    EXPECT_FALSE(failure);
+    if (result.has_error()) ended = result.error().code;
+  };
+  boost::asio::co_spawn(this->io_, log->read({.from = log::Position{0}, .wait_until = this->after(10s)}),
+                        boost::asio::bind_cancellation_slot(gone.slot(), note));
+  settle(this->io_);
+  EXPECT_FALSE(ended);
+  gone.emit(boost::asio::cancellation_type::terminal);
+  settle(this->io_);
+  EXPECT_EQ(ended, log::Errc::stopped);
+}
+
 TYPED_TEST_P(LogEngineContract, WaitStoredEndsAtItsMarkOrItsTime) {
   auto log = this->create();
   auto reached = start(this->io_, log->wait_stored(2 * (16 + 3 + 10), TimePoint::max(), {}));
@@ -567,10 +586,10 @@ REGISTER_TYPED_TEST_SUITE_P(LogEngineContract, RecordsReadBackInOrderAtDensePosi
                             SlicesOutliveTheLog, OpenGivesTheSameRecords, StaleEpochIsRefused,
                             ExpectedPositionIsTheTailOrNothingIsStaged, OneAwaitCoversTicketsOfManyLogs,
                             ReadAtTheTipWaitsForTheNextRecord, WaitingReadGivesUpAtItsTime, WaitsEndAtStop,
-                            WaitStoredEndsAtItsMarkOrItsTime, EndedLogTakesNothingMoreAndSaysSoAtItsEnd,
-                            RemovedLogWakesItsWaitersAndIsGone, RetentionIsExact,
-                            ShorteningDropsAtOnceAndLengtheningRevivesNothing, LengtheningDoesNotReviveWhatHadExpired,
-                            SeekFindsTheFirstRecordAtOrAfterATime, TrimHidesForGood, ProgressCountsWhatWasCommitted,
-                            AgreesWithAModelUnderRandomUse);
+                            WaitsEndWhenTheirCoroutineIsCancelled, WaitStoredEndsAtItsMarkOrItsTime,
+                            EndedLogTakesNothingMoreAndSaysSoAtItsEnd, RemovedLogWakesItsWaitersAndIsGone,
+                            RetentionIsExact, ShorteningDropsAtOnceAndLengtheningRevivesNothing,
+                            LengtheningDoesNotReviveWhatHadExpired, SeekFindsTheFirstRecordAtOrAfterATime,
+                            TrimHidesForGood, ProgressCountsWhatWasCommitted, AgreesWithAModelUnderRandomUse);
 
 }  // namespace millrace::test
