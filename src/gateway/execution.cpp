@@ -21,7 +21,8 @@ constexpr GatewayError kBadRequest{400, "BadRequestException", "Bad Request"};
 constexpr GatewayError kInternal{500, "InternalServerErrorException", "Internal server error"};
 constexpr GatewayError kUnavailable{503, "ServiceUnavailableException", "Service Unavailable"};
 
-constexpr std::string_view kRequestId = "x-amzn-RequestId", kExtendedRequestId = "x-amz-apigw-id";
+constexpr std::string_view kRequestId = "x-amzn-RequestId", kExtendedRequestId = "x-amz-apigw-id",
+                           kTraceId = "X-Amzn-Trace-Id";
 
 // Pool of a thread: a request ends on the core where it began.
 std::vector<std::unique_ptr<Work>>& kept_works() {
@@ -91,6 +92,23 @@ void set_header(std::vector<http::Header>& headers, std::string_view name, std::
   headers.push_back({name, value});
 }
 
+// The root of a trace header, as `Root=1-67891233-abcdef012345678912345678`; empty when it has none.
+// Source: https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
+std::string_view trace_root(std::string_view header) noexcept {
+  constexpr std::string_view kForm = "Root=1-xxxxxxxx-xxxxxxxxxxxxxxxxxxxxxxxx";
+  const auto fits = [](char form, char c) {
+    return form == 'x' ? (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') : form == c;
+  };
+  while (!header.empty()) {
+    const std::size_t end = std::min(header.find(';'), header.size());
+    std::string_view field = header.substr(0, end);
+    while (field.starts_with(' ')) field.remove_prefix(1);
+    if (std::equal(kForm.begin(), kForm.end(), field.begin(), field.end(), fits)) return field;
+    header.remove_prefix(std::min(end + 1, header.size()));
+  }
+  return {};
+}
+
 std::string_view host_name(std::string_view host) noexcept {
   if (host.starts_with('[')) return host.substr(0, std::min(host.find(']'), host.size() - 1) + 1);
   return host.substr(0, host.find(':'));
@@ -151,16 +169,40 @@ void Execution::begin(Work& work) const {
     bits >>= 6;
   }
   work.extended_request_id[15] = '=';
+  work.service_called = false;
   work.headers.clear();
   work.headers.push_back({kRequestId, {work.request_id.data(), work.request_id.size()}});
   work.headers.push_back({kExtendedRequestId, {work.extended_request_id.data(), work.extended_request_id.size()}});
   work.headers.push_back({"Content-Type", "application/json"});
 }
 
+void Execution::begin_call(http::Request& request, Work& work) const {
+  const std::string_view root = trace_root(request.headers.get(kTraceId));
+  if (!root.empty()) {
+    std::copy(root.begin(), root.end(), work.trace_id.begin());
+  } else {
+    char* at = work.trace_id.data();
+    const auto put_hex = [&at](std::uint64_t bits, int digits) {
+      while (digits-- > 0) *at++ = "0123456789abcdef"[bits >> 4 * digits & 15];
+    };
+    constexpr std::string_view kStart = "Root=1-";
+    at = std::copy(kStart.begin(), kStart.end(), at);
+    put_hex(
+        static_cast<std::uint64_t>(std::chrono::floor<std::chrono::seconds>(clock_.now()).time_since_epoch().count()),
+        8);
+    *at++ = '-';
+    put_hex(random_.next(), 16);
+    put_hex(random_.next(), 8);
+  }
+  work.service_called = true;
+  work.headers.push_back({kTraceId, {work.trace_id.data(), work.trace_id.size()}});
+}
+
 awaitable<void> Execution::answer(const GatewayError& error, Work& work, http::ResponseWriter& writer) const {
   work.headers.resize(3);
   work.headers[2].value = "application/json";
   work.headers.push_back({"x-amzn-ErrorType", error.type});
+  if (work.service_called) work.headers.push_back({kTraceId, {work.trace_id.data(), work.trace_id.size()}});
   work.response_body.clear();
   work.response_body.append(R"({"message":)");
   char* to = work.response_body.prepare(codec::json_quoted_size(error.message));
@@ -253,6 +295,7 @@ awaitable<void> Execution::run(const Router::Target& target, std::string_view st
     call.body = work.request_body.view();
   }
 
+  begin_call(request, work);
   std::optional<ServiceReply> reply;
   try {
     reply.emplace(co_await services_.call(call));

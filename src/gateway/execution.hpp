@@ -22,6 +22,8 @@ struct Work {
   std::vector<vtl::RequestFacts::PathParameter> path_parameters;
   std::array<char, kUuidChars> request_id;
   std::array<char, 16> extended_request_id;
+  std::array<char, 40> trace_id;  // of a request that called a service
+  bool service_called = false;
 };
 
 /// Lends Work for the length of a request.
@@ -54,6 +56,8 @@ class Execution {
       : clock_(clock), random_(random), services_(services), options_(options) {}
 
   void begin(Work& work) const;
+  /// From here on replies have the request's trace id: the root of the one that came with it, or a new one.
+  void begin_call(http::Request& request, Work& work) const;
   awaitable<void> answer(const GatewayError& error, Work& work, http::ResponseWriter& writer) const;
   /// @param path   with the stage, for $context.path
   /// What is passed must live until the awaitable is done.

@@ -53,6 +53,7 @@ def test_an_event_becomes_a_line_and_is_read_back(start):
     assert status == 200
     assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", headers["x-amzn-requestid"])
     assert headers["x-amz-apigw-id"]
+    assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}", headers["x-amzn-trace-id"])
     reply = json.loads(body)
     assert re.fullmatch(r"shardId-00000000000[01]", reply["ShardId"])
     assert re.fullmatch(r"\d{56}", reply["SequenceNumber"])

@@ -1,5 +1,7 @@
 #include "millrace/gateway/gateway.hpp"
 
+#include <gmock/gmock.h>
+
 #include <atomic>
 #include <fstream>
 #include <sstream>
@@ -118,6 +120,31 @@ TEST_F(IngestApi, EveryResponseHasItsIds) {
   }
   EXPECT_NE(first.header("x-amzn-RequestId"), second.header("x-amzn-RequestId"));
   EXPECT_NE(first.header("x-amz-apigw-id"), second.header("x-amz-apigw-id"));
+}
+
+TEST_F(IngestApi, RepliesAfterACallHaveATraceId) {
+  deploy_ingest();
+  const auto traced = [&](const std::string& header) {
+    test::TestRequest request("POST", "/PROD/v1", "{}");
+    if (!header.empty()) request.header("X-Amzn-Trace-Id", header);
+    return send(request).header("x-amzn-trace-id");
+  };
+  const std::string made = traced("");
+  EXPECT_THAT(made, testing::MatchesRegex("Root=1-6955b900-[0-9a-f]{24}")) << "the clock's seconds, then random digits";
+  EXPECT_NE(traced(""), made);
+  const std::string sent = "Root=1-67891233-abcdef012345678912345678";
+  EXPECT_EQ(traced(sent), sent);
+  EXPECT_EQ(traced("Self=1-67891234-abcdef012345678912345678; " + sent + ";Parent=53995c3f42cd8ad8;Sampled=1"), sent);
+  for (const char* odd : {"Root=1-67891233-abcdef01234567891234567", "root=1-67891233-abcdef012345678912345678",
+                          "Root=1-67891233-ABCDEF012345678912345678", "Root=", ";", "; ;Root"})
+    EXPECT_THAT(traced(odd), testing::MatchesRegex("Root=1-6955b900-[0-9a-f]{24}")) << odd;
+
+  services_.throws = true;
+  auto failed = send("POST", "/PROD/v1", "{}");
+  EXPECT_EQ(failed.status, 500);
+  EXPECT_TRUE(failed.has_header("x-amzn-trace-id"));
+  for (const auto& [target, body] : {std::pair{"/none", ""}, std::pair{"/PROD/none", ""}, std::pair{"/PROD/v1", "x"}})
+    EXPECT_FALSE(send("POST", target, body).has_header("x-amzn-trace-id")) << target;
 }
 
 TEST_F(IngestApi, PlainCurlSendsJsonAsAForm) {
