@@ -78,6 +78,7 @@ awaitable<void> House::open() {
   gateway::GatewayOptions gateway_options;
   gateway_options.account_id = config_.account_id;
   gateway_options.region = config_.region;
+  gateway_options.budget = &budget_;
   gateway_ = gateway::make_gateway(clock_, *random_, *services_, gateway_options);
   counted_gateway_ = front::count_invocations(*gateway_, metrics_, cores_);
 

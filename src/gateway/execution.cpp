@@ -30,6 +30,12 @@ std::vector<std::unique_ptr<Work>>& kept_works() {
   return works;
 }
 
+// What is small stays with its thread.
+void give_back_large(Buffer& buffer) noexcept {
+  buffer.clear();
+  if (buffer.capacity() > kKeptBytes) buffer.release();
+}
+
 std::string_view without_parameters(std::string_view type) noexcept {
   type = type.substr(0, type.find(';'));
   while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.remove_suffix(1);
@@ -148,10 +154,8 @@ LentWork::LentWork() {
 LentWork::~LentWork() {
   auto& works = kept_works();
   if (works.size() >= kKeptWorks) return;
-  for (Buffer* buffer : {&work_->request_body, &work_->response_body}) {
-    buffer->clear();
-    if (buffer->capacity() > kKeptBytes) buffer->release();
-  }
+  give_back_large(work_->request_body);
+  give_back_large(work_->response_body);
   work_->overrides.clear();
   work_->headers.clear();
   work_->path_parameters.clear();
@@ -174,6 +178,12 @@ void Execution::begin(Work& work) const {
   work.headers.push_back({kRequestId, {work.request_id.data(), work.request_id.size()}});
   work.headers.push_back({kExtendedRequestId, {work.extended_request_id.data(), work.extended_request_id.size()}});
   work.headers.push_back({"Content-Type", "application/json"});
+}
+
+bool Execution::reserve(const Buffer& rendered, Reservation& reservation) const {
+  if (!options_.budget || rendered.capacity() <= kKeptBytes) return true;
+  reservation = Reservation::take(*options_.budget, Account::bodies, rendered.capacity());
+  return static_cast<bool>(reservation);
 }
 
 void Execution::begin_call(http::Request& request, Work& work) const {
@@ -279,8 +289,13 @@ awaitable<void> Execution::run(const Router::Target& target, std::string_view st
   work.overrides.clear();
   work.request_body.clear();
   ServiceCall call{method.service, method.action, body, request_id};
+  Reservation rendered;
   if (compiled) {
-    vtl::Outcome outcome = compiled->evaluate(facts, body, work.overrides, work.request_body);
+    vtl::Outcome outcome = compiled->evaluate(facts, body, work.overrides, work.request_body, options_.budget);
+    if (outcome.code == vtl::Outcome::Code::no_memory || !reserve(work.request_body, rendered)) {
+      co_await answer(kUnavailable, work, writer);
+      co_return;
+    }
     if (outcome.code == vtl::Outcome::Code::bad_json) {
       const std::string message = "Could not parse request body into json: " + outcome.detail;
       const GatewayError error{400, "BadRequestException", message};
@@ -302,6 +317,8 @@ awaitable<void> Execution::run(const Router::Target& target, std::string_view st
   } catch (const std::exception& thrown) {
     log_failure(target, request_id, "integration failed", thrown.what());
   }
+  give_back_large(work.request_body);
+  rendered.release();
   if (!reply) {
     co_await answer(kInternal, work, writer);
     co_return;
@@ -316,7 +333,11 @@ awaitable<void> Execution::run(const Router::Target& target, std::string_view st
   std::string_view answered = reply->body;
   if (const vtl::Template* chosen = response_template(response->templates, request.headers.get("accept"))) {
     work.response_body.clear();
-    vtl::Outcome outcome = chosen->evaluate(facts, reply->body, work.overrides, work.response_body);
+    vtl::Outcome outcome = chosen->evaluate(facts, reply->body, work.overrides, work.response_body, options_.budget);
+    if (outcome.code == vtl::Outcome::Code::no_memory || !reserve(work.response_body, rendered)) {
+      co_await answer(kUnavailable, work, writer);
+      co_return;
+    }
     if (outcome.code != vtl::Outcome::Code::done) {
       log_failure(target, request_id, "response template failed", outcome.detail);
       co_await answer(kInternal, work, writer);

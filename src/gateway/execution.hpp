@@ -65,6 +65,9 @@ class Execution {
                       http::Request& request, http::ResponseWriter& writer, Work& work) const;
 
  private:
+  /// False when the budget has no room for what a template made.
+  bool reserve(const Buffer& rendered, Reservation& reservation) const;
+
   Clock& clock_;
   Random& random_;
   ServiceCaller& services_;

@@ -122,6 +122,37 @@ TEST_F(IngestApi, EveryResponseHasItsIds) {
   EXPECT_NE(first.header("x-amz-apigw-id"), second.header("x-amz-apigw-id"));
 }
 
+TEST_F(IngestApi, WhatATemplateMakesOfABodyIsWithinTheMemoryBudget) {
+  MemoryBudget budget{2u << 20};
+  GatewayOptions options;
+  options.budget = &budget;
+  gateway_ = make_gateway(clock_, *random_, services_, options);
+  deploy_ingest();
+  std::size_t held_in_call = 0;
+  services_.on_call = [&] { held_in_call = budget.used(Account::bodies); };
+  const std::string small = "[" + std::string(1'000, ' ') + "1]";
+  EXPECT_EQ(send("POST", "/PROD/v1", small).status, 200);
+  EXPECT_EQ(held_in_call, 0u) << "what is small is kept by its thread";
+  EXPECT_EQ(budget.used(), 0u);
+  EXPECT_EQ(send("POST", "/PROD/v1", "\"" + std::string(200'000, 'x') + "\"").status, 200);
+  EXPECT_GT(held_in_call, 200'000u * 4 / 3);
+  EXPECT_EQ(budget.used(), 0u);
+
+  std::string many = "[0";
+  for (int i = 0; i < 300'000; ++i) many += ",0";
+  ASSERT_TRUE(
+      deploy("tree", document("  /tree:\n" + method("post", "#set($all = $input.path('$'))$all.size()")), {"TREE"}));
+  const std::size_t calls = services_.calls.size();
+  const auto refused = send("POST", "/TREE/tree", many + "]");
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(refused.body, R"({"message":"Service Unavailable"})");
+  EXPECT_EQ(services_.calls.size(), calls);
+  EXPECT_EQ(budget.used(), 0u);
+  EXPECT_GT(budget.refused(), 0u);
+  EXPECT_EQ(send("POST", "/TREE/tree", small).status, 200);
+  EXPECT_EQ(called(), "1");
+}
+
 TEST_F(IngestApi, RepliesAfterACallHaveATraceId) {
   deploy_ingest();
   const auto traced = [&](const std::string& header) {

@@ -22,10 +22,12 @@ class FakeServices final : public ServiceCaller {
   std::vector<Call> calls;
   ServiceReply reply{200, R"({"ShardId":"shardId-000000000000","SequenceNumber":"49"})"};
   bool throws = false;
+  std::function<void()> on_call;
 
   awaitable<ServiceReply> call(const ServiceCall& call) override {
     calls.push_back(
         {std::string(call.service), std::string(call.action), std::string(call.body), std::string(call.request_id)});
+    if (on_call) on_call();
     if (throws) throw std::runtime_error("a bug");
     co_return reply;
   }

@@ -7,6 +7,7 @@
 
 #include "millrace/base/clock.hpp"
 #include "millrace/base/http.hpp"
+#include "millrace/base/memory_budget.hpp"
 #include "millrace/base/random.hpp"
 #include "millrace/base/result.hpp"
 #include "millrace/gateway/service_caller.hpp"
@@ -32,6 +33,7 @@ struct GatewayOptions {
   std::string account_id = "000000000000";
   std::string region = "us-east-1";
   std::size_t body_bytes_max = 10u << 20;
+  MemoryBudget* budget = nullptr;  ///< for what templates make of bodies; null: unbounded but for their own limits
 };
 
 struct ApiSummary {

@@ -6,17 +6,24 @@
 #include <string_view>
 #include <vector>
 
+#include "millrace/base/memory_budget.hpp"
+
 namespace millrace::gateway::vtl {
 
 /// The arena's bound is reached; caught where an evaluation begins.
 struct ArenaFull {};
+/// The memory budget refuses; likewise.
+struct BudgetFull {};
 
 /// Memory of one evaluation: taken in pieces, given back all at once. What lives in it is never destroyed, so it may
-/// point at itself. The first block is kept from one evaluation to the next.
+/// point at itself. The first block is kept from one evaluation to the next; those beyond it are reserved as bodies.
 class Arena {
  public:
   static constexpr std::size_t kFirstBlock = 16u << 10;
   explicit Arena(std::size_t bytes_max) : bytes_max_(bytes_max) {}
+
+  /// Of the evaluation that begins; null: none.
+  void use(MemoryBudget* budget) noexcept { budget_ = budget; }
 
   void* take(std::size_t bytes) {
     bytes = (bytes + kAlign - 1) & ~(kAlign - 1);
@@ -45,6 +52,7 @@ class Arena {
   }
   void reset() noexcept {
     if (blocks_.size() > 1) blocks_.resize(1);
+    reserved_.clear();
     total_ = blocks_.empty() ? 0 : kFirstBlock;
     at_ = blocks_.empty() ? nullptr : blocks_.front().get();
     end_ = blocks_.empty() ? nullptr : at_ + kFirstBlock;
@@ -64,6 +72,10 @@ class Arena {
       size = bytes;
     }
     if (size > bytes_max_ || total_ > bytes_max_ - size) throw ArenaFull{};
+    if (budget_ && !blocks_.empty()) {
+      reserved_.push_back(Reservation::take(*budget_, Account::bodies, size));
+      if (!reserved_.back()) throw BudgetFull{};
+    }
     blocks_.push_back(std::make_unique_for_overwrite<char[]>(size));
     total_ += size;
     at_ = blocks_.back().get();
@@ -75,6 +87,8 @@ class Arena {
   char* at_ = nullptr;
   char* end_ = nullptr;
   std::vector<std::unique_ptr<char[]>> blocks_;
+  MemoryBudget* budget_ = nullptr;
+  std::vector<Reservation> reserved_;
 };
 
 /// A growing array in an arena; trivially copyable contents only.

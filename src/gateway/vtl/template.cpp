@@ -36,13 +36,14 @@ ResultOf<Template, TemplateError> Template::compile(std::string source) {
   }
 }
 
-Outcome Template::evaluate(const RequestFacts& request, std::string_view body, Overrides& overrides,
-                           Buffer& out) const {
+Outcome Template::evaluate(const RequestFacts& request, std::string_view body, Overrides& overrides, Buffer& out,
+                           MemoryBudget* budget) const {
   // Nothing is awaited in an evaluation, so that a thread runs one at a time.
   thread_local Arena arena(kArenaBytesMax);
   struct Reset {
     ~Reset() { arena.reset(); }
   } reset;
+  arena.use(budget);
   try {
     Evaluation evaluation(request, body, overrides, arena, out, program_->variables, program_->loop_depth);
     program_->body.run(evaluation);
@@ -51,6 +52,8 @@ Outcome Template::evaluate(const RequestFacts& request, std::string_view body, O
     return std::move(failed.outcome);
   } catch (const ArenaFull&) {
     return {Outcome::Code::failed, "the template needs too much memory"};
+  } catch (const BudgetFull&) {
+    return {Outcome::Code::no_memory, "the memory limit is reached"};
   } catch (const Budget::Spent&) {
     return {Outcome::Code::failed, "the template takes too much work"};
   } catch (const TooDeep&) {

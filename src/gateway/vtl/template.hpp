@@ -10,6 +10,7 @@
 #include "millrace/base/buffer.hpp"
 #include "millrace/base/clock.hpp"
 #include "millrace/base/http.hpp"
+#include "millrace/base/memory_budget.hpp"
 #include "millrace/base/result.hpp"
 
 /// Mapping templates: compiled when an API is deployed, evaluated once a request and once a reply.
@@ -53,8 +54,9 @@ struct TemplateError {
 struct Outcome {
   enum class Code {
     done,
-    bad_json,  ///< the body is read as JSON and is none; detail is for the client
-    failed,    ///< a limit was passed or a value cannot be used as the template does; detail is for our log
+    bad_json,   ///< the body is read as JSON and is none; detail is for the client
+    failed,     ///< a limit was passed or a value cannot be used as the template does; detail is for our log
+    no_memory,  ///< the budget refuses
   };
   Code code = Code::done;
   std::string detail;
@@ -76,8 +78,9 @@ class Template {
   Template& operator=(Template&&) noexcept;
   ~Template();
 
-  /// Appends to `out`. Synchronous; uses scratch memory of its thread.
-  Outcome evaluate(const RequestFacts& request, std::string_view body, Overrides& overrides, Buffer& out) const;
+  /// Appends to `out`. Synchronous; uses scratch memory of its thread, within `budget` when one is given.
+  Outcome evaluate(const RequestFacts& request, std::string_view body, Overrides& overrides, Buffer& out,
+                   MemoryBudget* budget = nullptr) const;
 
  private:
   explicit Template(std::unique_ptr<const Program> program);
