@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import socket
 import subprocess
 import tempfile
 
@@ -15,8 +16,8 @@ AWS, GATEWAY = "http://127.0.0.1:4566", "http://127.0.0.1:8080"
 
 
 class Compose:
-    def __init__(self, socket, environment):
-        self.environment = {**os.environ, "DOCKER_HOST": f"unix://{socket}", **environment}
+    def __init__(self, engine, environment):
+        self.environment = {**os.environ, "DOCKER_HOST": f"unix://{engine}", **environment}
 
     def __call__(self, *arguments):
         command = ["docker-compose", "--file", str(FILE), *arguments]
@@ -25,25 +26,36 @@ class Compose:
 
 
 @pytest.fixture
-def compose(tmp_path):
-    short = tempfile.TemporaryDirectory()  # a socket's path has 107 bytes
-    socket = pathlib.Path(short.name) / "engine"
-    command = ["podman", "system", "service", "--time", "0", f"unix://{socket}"]
-    service = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=open(tmp_path / "service.log", "wb"))
+def compose():
     used = []
+    with tempfile.TemporaryDirectory() as short, socket.socket(socket.AF_UNIX) as listener:
+        path = pathlib.Path(short) / "engine"  # such a path has 107 bytes
+        listener.bind(str(path))
+        listener.listen()
+        # As systemd would start it: what connects before it serves waits.
+        serve = 'export LISTEN_PID=$$ LISTEN_FDS=1; exec podman system service --time 0 3<&"$0" 2>/dev/null'
+        engine = subprocess.Popen(["sh", "-c", serve, str(listener.fileno())], pass_fds=[listener.fileno()])
 
-    def with_environment(**environment):
-        used.append(Compose(socket, environment))
-        return used[-1]
+        def with_environment(**environment):
+            used.append(Compose(path, environment))
+            return used[-1]
 
-    try:
-        yield with_environment
-    finally:
-        for one in used:
-            one("down", "--volumes")
-        service.kill()
-        service.wait()
-        short.cleanup()
+        try:
+            yield with_environment
+        finally:
+            for project in used:
+                project("down", "--volumes")
+            engine.kill()
+            engine.wait()
+
+
+def up(compose):
+    compose("up", "--detach")
+    follow = ["timeout", str(PATIENCE), "podman", "logs", "--follow", "millrace"]
+    with subprocess.Popen(follow, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as log:
+        ready = any(line.startswith("ready:") for line in log.stdout)
+        log.terminate()
+    assert ready, podman("logs", "millrace")
 
 
 def deliver(data):
@@ -57,13 +69,13 @@ def deliver(data):
 
 
 def test_it_serves_this_machine_only_and_keeps_objects_in_its_volume(compose):
-    up = compose()
-    up("up", "--detach")
+    project = compose()
+    up(project)
     data = pathlib.Path(podman("volume", "inspect", "--format", "{{.Mountpoint}}", "millrace-data").stdout.strip())
     assert deliver(data).stat().st_uid == USER
     published = inspect("millrace")["HostConfig"]["PortBindings"]
     assert {bound["HostIp"] for bindings in published.values() for bound in bindings} == {"127.0.0.1"}
-    up("stop")
+    project("stop")
     assert inspect("millrace")["State"]["ExitCode"] == 0
 
 
@@ -72,5 +84,5 @@ def test_a_folder_of_the_users_in_place_of_the_volume(compose, tmp_path):
     data = tmp_path / "data"
     data.mkdir()
     os.chown(data, user, user)
-    compose(MILLRACE_VOLUME=str(data), MILLRACE_USER=f"{user}:{user}")("up", "--detach")
+    up(compose(MILLRACE_VOLUME=str(data), MILLRACE_USER=f"{user}:{user}"))
     assert deliver(data).stat().st_uid == user
