@@ -1,0 +1,12 @@
+#pragma once
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace millrace {
+
+/// Text from outside as an error message repeats it: on one line, control characters as `?` so that none moves a
+/// terminal's cursor, at most `bytes_max` bytes (cut between code points, then `...`).
+std::string printable(std::string_view text, std::size_t bytes_max = 80);
+
+}  // namespace millrace

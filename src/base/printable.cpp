@@ -1,0 +1,27 @@
+#include "millrace/base/printable.hpp"
+
+namespace millrace {
+
+std::string printable(std::string_view text, std::size_t bytes_max) {
+  const bool cut = text.size() > bytes_max;
+  if (cut) {
+    while (bytes_max > 0 && (static_cast<unsigned char>(text[bytes_max]) & 0xc0) == 0x80) --bytes_max;
+    text = text.substr(0, bytes_max);
+  }
+  std::string out;
+  out.reserve(text.size() + 3);
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0u;
+    if (byte == 0xc2 && next >= 0x80 && next < 0xa0) {  // U+0080 to U+009F are controls too
+      out += '?';
+      ++i;
+    } else {
+      out += byte < 0x20 || byte == 0x7f ? '?' : text[i];
+    }
+  }
+  if (cut) out += "...";
+  return out;
+}
+
+}  // namespace millrace
