@@ -54,7 +54,7 @@ awaitable<void> run(Context& context, std::string_view body, Reply& reply) {
 /// kInput and kOutput are constexpr fields(...) at namespace scope; leave kOutput out when Output is NoOutput.
 template <auto Fn, const auto& kInput, const auto& kOutput = kNoOutput, Dialect kDialect = Dialect{}>
 constexpr Operation operation(std::string_view name) {
-  return Operation{name, &detail::run<detail::Handler<decltype(Fn)>, Fn, kInput, kOutput, kDialect>};
+  return Operation{name, &detail::run<detail::Handler<decltype(Fn)>, Fn, kInput, kOutput, kDialect>, kInput};
 }
 
 inline ServiceError invalid_argument(std::string text) { return {"InvalidArgumentException", 400, std::move(text)}; }

@@ -13,6 +13,7 @@
 
 #include "millrace/base/buffer.hpp"
 #include "millrace/base/clock.hpp"
+#include "millrace/services/field.hpp"
 #include "millrace/services/operation.hpp"
 
 /// Members as data. An operation declares plain structs and, beside each, a table of its members:
@@ -37,54 +38,6 @@ struct Blob {
 };
 struct JsonText {
   std::string text;
-};
-
-enum class Kind : std::uint8_t {
-  string,
-  integer,
-  long_integer,
-  boolean,
-  timestamp,
-  blob,
-  list,
-  map,
-  structure,
-  json,
-  refused
-};
-
-/// A regular expression as AWS prints it, and the same thing as code.
-struct Pattern {
-  std::string_view text;
-  bool (*matches)(std::string_view value) noexcept;
-};
-
-/// What one value must satisfy. Bounds are lengths (code points, bytes, items) or, for numbers, values.
-struct Constraint {
-  static constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::min();
-  std::int64_t min = kNone;
-  std::int64_t max = kNone;
-  Pattern pattern{};                           ///< strings only
-  std::span<const std::string_view> values{};  ///< enumerations, in the order AWS prints
-};
-
-struct Field {
-  std::string_view name;
-  Kind kind{};
-  bool required = false;
-  bool sensitive = false;            ///< its value is not repeated in error texts
-  Constraint own;                    ///< of the value itself
-  Constraint item;                   ///< of each list item or map value
-  Constraint key;                    ///< of each map key
-  Kind item_kind{};                  ///< lists
-  std::span<const Field> members{};  ///< of a structure, or of each structure in a list
-  std::string_view text;  ///< structures in lists: AWS's class name in error texts; refused members: the error text
-  // The way to the C++ member.
-  void* (*emplace)(void* object) = nullptr;          ///< makes it present
-  const void* (*get)(const void* object) = nullptr;  ///< null when absent
-  void* (*append)(void* list) = nullptr;             ///< lists: one more item
-  std::size_t (*count)(const void* list) = nullptr;
-  const void* (*at)(const void* list, std::size_t index) = nullptr;
 };
 
 template <std::size_t N>

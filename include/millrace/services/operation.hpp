@@ -11,6 +11,7 @@
 #include "millrace/base/clock.hpp"
 #include "millrace/base/memory_budget.hpp"
 #include "millrace/base/random.hpp"
+#include "millrace/services/field.hpp"
 
 namespace millrace::streams {
 class Streams;
@@ -75,6 +76,7 @@ struct Operation {
   /// @param body  the request's JSON text, not empty
   /// Decodes, validates, runs; answers every client error by Reply::error. An exception is a bug (InternalFailure).
   awaitable<void> (*run)(Context& context, std::string_view body, Reply& reply);
+  std::span<const Field> input{};  ///< its members; empty for operations that decode by themselves
 };
 
 /// One AWS service as the wire knows it.
