@@ -14,6 +14,19 @@
 #include "millrace/codec/json_reader.hpp"
 
 namespace millrace::codec {
+
+/// The text as the parser is given it.
+struct YamlText {
+  static constexpr std::size_t kJoinedShorter = 2;
+
+  std::string bytes;
+  std::vector<std::size_t> joined;  // where an escape stands for two that are longer by kJoinedShorter
+
+  std::size_t column(std::size_t offset) const noexcept;
+  TextPlace place(std::size_t offset) const noexcept;
+  TextPlace place(const YAML::Mark& mark) const noexcept;
+};
+
 namespace {
 
 /// Thrown through the parser: nothing behind this place can be read.
@@ -22,18 +35,10 @@ struct Unreadable {
   std::string what;
 };
 
-TextPlace place_of_mark(std::string_view text, const YAML::Mark& mark) noexcept {
-  if (mark.is_null()) return {};
-  // The parser counts a column in bytes.
-  const auto at = std::min(static_cast<std::size_t>(mark.pos), text.size());
-  const auto column = std::min(static_cast<std::size_t>(mark.column), at);
-  return {static_cast<std::size_t>(mark.line) + 1, code_points(text.substr(at - column, column)) + 1};
-}
-
 /// What no tree of values would tell: the parser's events are seen before one is built.
 class Checker final : public YAML::EventHandler {
  public:
-  Checker(std::string_view text, std::vector<YamlMistake>& mistakes) : text_(text), mistakes_(mistakes) {}
+  Checker(const YamlText& text, std::vector<YamlMistake>& mistakes) : text_(text), mistakes_(mistakes) {}
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (std::exchange(begun_, true)) stop(mark, "a second document begins here: a file holds one");
@@ -69,9 +74,9 @@ class Checker final : public YAML::EventHandler {
   /// The parser takes the end of the text for the end of an open quote.
   void finish() const {
     if (last_scalar_.is_null()) return;
-    const std::size_t begin = yaml::scalar_begin(text_, static_cast<std::size_t>(last_scalar_.pos));
-    if (yaml::unclosed(text_, begin))
-      throw Unreadable{place_of(text_, begin), "the quote that opens here is not closed"};
+    const std::size_t begin = yaml::scalar_begin(text_.bytes, static_cast<std::size_t>(last_scalar_.pos));
+    if (yaml::unclosed(text_.bytes, begin))
+      throw Unreadable{text_.place(begin), "the quote that opens here is not closed"};
   }
 
  private:
@@ -91,10 +96,10 @@ class Checker final : public YAML::EventHandler {
   };
 
   [[noreturn]] void stop(const YAML::Mark& mark, std::string what) const {
-    throw Unreadable{place_of_mark(text_, mark), std::move(what)};
+    throw Unreadable{text_.place(mark), std::move(what)};
   }
   void mistake(const YAML::Mark& mark, std::string path, std::string what) {
-    mistakes_.push_back({place_of_mark(text_, mark), std::move(path), std::move(what)});
+    mistakes_.push_back({text_.place(mark), std::move(path), std::move(what)});
   }
 
   // `name`: of a member of the innermost map, instead of the one under way.
@@ -162,7 +167,7 @@ class Checker final : public YAML::EventHandler {
     stop(mark, "nests deeper than " + std::to_string(YamlDocument::kDepthMax) + " levels");
   }
 
-  std::string_view text_;
+  const YamlText& text_;
   std::vector<YamlMistake>& mistakes_;
   std::vector<Open> open_;
   std::map<YAML::anchor_t, Extent> anchors_;  // of those that are complete
@@ -221,7 +226,8 @@ std::optional<std::pair<std::size_t, std::string>> not_text(std::string_view tex
 }
 
 /// JSON writes a character beyond the 16-bit range as two escapes, which YAML does not know.
-void join_surrogates(std::string& text) {
+void join_surrogates(YamlText& source) {
+  const std::string& text = source.bytes;
   const auto unit = [&](std::size_t at) -> unsigned {
     unsigned value = 0;
     if (text.compare(at, 2, "\\u") != 0 || at + 6 > text.size()) return 0;
@@ -236,6 +242,7 @@ void join_surrogates(std::string& text) {
       char digits[8];
       const unsigned code = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
       char* end = std::to_chars(digits, digits + sizeof digits, code, 16).ptr;
+      source.joined.push_back(out.size());
       out.append("\\U")
           .append(8 - static_cast<std::size_t>(end - digits), '0')
           .append(digits, static_cast<std::size_t>(end - digits));
@@ -246,7 +253,7 @@ void join_surrogates(std::string& text) {
     out.append(text, at, size);
     at += size;
   }
-  text = std::move(out);
+  source.bytes = std::move(out);
 }
 
 }  // namespace
@@ -258,10 +265,27 @@ TextPlace place_of(std::string_view text, std::size_t offset) noexcept {
           code_points(text.substr(line_begin)) + 1};
 }
 
-YamlDocument::YamlDocument(std::string text) : text_(std::move(text)), root_(std::make_unique<YAML::Node>()) {
-  if (text_.starts_with("\xef\xbb\xbf")) text_.erase(0, 3);
+std::size_t YamlText::column(std::size_t offset) const noexcept {
+  const std::string_view before = std::string_view(bytes).substr(0, offset);
+  const std::size_t line_begin = before.rfind('\n') + 1;
+  const auto first = std::lower_bound(joined.begin(), joined.end(), line_begin);
+  const auto here = static_cast<std::size_t>(std::lower_bound(first, joined.end(), offset) - first);
+  return code_points(before.substr(line_begin)) + 1 + kJoinedShorter * here;
+}
+
+TextPlace YamlText::place(std::size_t offset) const noexcept { return {place_of(bytes, offset).line, column(offset)}; }
+
+TextPlace YamlText::place(const YAML::Mark& mark) const noexcept {
+  if (mark.is_null()) return {};
+  return {static_cast<std::size_t>(mark.line) + 1, column(static_cast<std::size_t>(mark.pos))};
+}
+
+YamlDocument::YamlDocument(std::string text)
+    : text_(std::make_unique<YamlText>()), root_(std::make_unique<YAML::Node>()) {
+  if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
+  text_->bytes = std::move(text);
   try {
-    if (auto bad = not_text(text_)) throw Unreadable{place_of(text_, bad->first), bad->second};
+    if (auto bad = not_text(text_->bytes)) throw Unreadable{text_->place(bad->first), bad->second};
     check_and_load();
     readable_ = true;
   } catch (Unreadable& unreadable) {
@@ -271,26 +295,27 @@ YamlDocument::YamlDocument(std::string text) : text_(std::move(text)), root_(std
 }
 
 void YamlDocument::check_and_load() {
-  const std::size_t first = std::min(text_.find_first_not_of(" \t\r\n"), text_.size());
-  const bool json = first < text_.size() && (text_[first] == '{' || text_[first] == '[');
-  if (json) join_surrogates(text_);
+  std::string& bytes = text_->bytes;
+  const std::size_t first = std::min(bytes.find_first_not_of(" \t\r\n"), bytes.size());
+  const bool json = first < bytes.size() && (bytes[first] == '{' || bytes[first] == '[');
+  if (json) join_surrogates(*text_);
   try {
-    std::istringstream in(text_);
+    std::istringstream in(bytes);
     YAML::Parser parser(in);
-    Checker checker(text_, mistakes_);
+    Checker checker(*text_, mistakes_);
     while (parser.HandleNextDocument(checker)) {
     }
     checker.finish();
-    *root_ = YAML::Load(text_);
+    *root_ = YAML::Load(bytes);
   } catch (const YAML::Exception& error) {
-    const TextPlace at = place_of_mark(text_, error.mark);
-    std::string_view line = text_;
+    std::string_view line = bytes;
     if (!error.mark.is_null()) {
-      const auto position = std::min(static_cast<std::size_t>(error.mark.pos), text_.size());
+      const auto position = std::min(static_cast<std::size_t>(error.mark.pos), bytes.size());
       line.remove_prefix(position - std::min(static_cast<std::size_t>(error.mark.column), position));
     }
     line = line.substr(0, line.find('\n'));
-    throw Unreadable{at, (json ? "not valid JSON: " : "not valid YAML: ") + explained(error.msg, line, json)};
+    throw Unreadable{text_->place(error.mark),
+                     (json ? "not valid JSON: " : "not valid YAML: ") + explained(error.msg, line, json)};
   }
 }
 
@@ -298,15 +323,15 @@ YamlDocument::YamlDocument(YamlDocument&&) noexcept = default;
 YamlDocument& YamlDocument::operator=(YamlDocument&&) noexcept = default;
 YamlDocument::~YamlDocument() = default;
 
-TextPlace YamlDocument::place(const YAML::Node& node) const noexcept { return place_of_mark(text_, node.Mark()); }
+TextPlace YamlDocument::place(const YAML::Node& node) const noexcept { return text_->place(node.Mark()); }
 
 std::optional<TextPlace> YamlDocument::place_in(const YAML::Node& scalar, std::size_t offset) const {
   const YAML::Mark mark = scalar.Mark();
   if (mark.is_null() || !scalar.IsScalar()) return std::nullopt;
-  const std::size_t begin = yaml::scalar_begin(text_, static_cast<std::size_t>(mark.pos));
-  auto at = yaml::source_offset(text_, begin, scalar.Scalar(), offset);
+  const std::size_t begin = yaml::scalar_begin(text_->bytes, static_cast<std::size_t>(mark.pos));
+  auto at = yaml::source_offset(text_->bytes, begin, scalar.Scalar(), offset);
   if (!at) return std::nullopt;
-  return place_of(text_, *at);
+  return text_->place(*at);
 }
 
 std::vector<std::pair<YAML::Node, YAML::Node>> YamlDocument::members(const YAML::Node& map) {

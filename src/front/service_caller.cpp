@@ -32,6 +32,13 @@ class InProcessCaller final : public gateway::ServiceCaller {
     return find(service, action) != nullptr;
   }
 
+  std::vector<std::string_view> actions(std::string_view name) const override {
+    std::vector<std::string_view> all;
+    if (const services::Service* service = operations_.service_by_name(name))
+      for (const services::Operation* operation : service->operations) all.push_back(operation->name);
+    return all;
+  }
+
  private:
   const Operations::Entry* find(std::string_view name, std::string_view action) const noexcept {
     const services::Service* service = operations_.service_by_name(name);

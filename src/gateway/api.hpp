@@ -2,6 +2,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "gateway/vtl/template.hpp"
+#include "millrace/codec/yaml.hpp"
 
 /// An API as it was imported: immutable once deployed.
 namespace millrace::gateway {
@@ -39,7 +41,6 @@ struct Method {
   std::vector<IntegrationResponse> responses;
   /// By the service's status: which of `responses`. Selection patterns were run when the API was imported.
   std::array<std::int16_t, kStatusMax - kStatusMin + 1> selection{};
-  int line = 0;
 
   const IntegrationResponse* response_for(int status) const noexcept {
     if (status < kStatusMin || status > kStatusMax) return nullptr;
@@ -59,11 +60,12 @@ struct Resource {
   std::string id;    ///< six characters
   std::vector<Segment> segments;
   std::vector<Method> methods;
-  int line = 0;
+  codec::TextPlace at;  ///< in its file
 };
 
 struct Api {
   std::string name, id;
+  std::filesystem::path file;  ///< where it was declared
   std::vector<std::string> stages;
   std::vector<Resource> resources;
 };

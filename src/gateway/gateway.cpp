@@ -71,6 +71,7 @@ class GatewayImpl final : public Gateway {
         return refused("API `" + spec.name + "` has the stage `" + stage + "` twice");
     }
     api->stages = spec.stages;
+    api->file = spec.openapi_file;
     auto resources = import_openapi(spec, services_);
     if (!resources) return resources.error();
     api->resources = std::move(*resources);
@@ -80,7 +81,8 @@ class GatewayImpl final : public Gateway {
         if (other->name == api->name) return refused("there are two APIs with the name `" + api->name + "`");
         if (other->id == api->id)
           return refused("APIs `" + other->name + "` and `" + api->name + "` have the same id " + api->id);
-        if (auto clash = find_clash(*other, *api, spec)) return refused(std::move(*clash));
+        if (std::string clashes = find_clashes(*other, *api, spec); !clashes.empty())
+          return refused(std::move(clashes));
       }
       auto next = std::make_shared<Deployment>();
       next->apis = current->apis;
@@ -152,21 +154,26 @@ class GatewayImpl final : public Gateway {
     return deployment_.with([](const std::shared_ptr<const Deployment>& deployment) { return deployment; });
   }
 
-  // Paths of two APIs may not overlap on a stage; the very same path with other methods is no overlap.
-  static std::optional<std::string> find_clash(const Api& there, const Api& added, const ApiSpec& spec) {
+  // Paths of two APIs may not overlap on a stage; the very same path with other methods is no overlap. A line for each
+  // path of the added one that is in the way, as an importer tells mistakes.
+  static std::string find_clashes(const Api& there, const Api& added, const ApiSpec& spec) {
+    std::string lines;
     for (const std::string& stage : added.stages) {
       if (std::find(there.stages.begin(), there.stages.end(), stage) == there.stages.end()) continue;
-      for (const Resource& theirs : there.resources)
-        for (const Resource& ours : added.resources) {
-          if (!overlap(theirs, ours)) continue;
-          if (theirs.methods.empty() || ours.methods.empty()) continue;
-          if (!share_method(theirs, ours) && same_paths(theirs, ours)) continue;
-          return "APIs `" + there.name + "` and `" + added.name + "` overlap on stage `" + stage + "`: `" +
-                 theirs.path + "` and `" + ours.path + "` (" + spec.openapi_file.string() + ":" +
-                 std::to_string(ours.line) + ") answer the same requests; give one of them another stage or path";
-        }
+      for (const Resource& ours : added.resources) {
+        const auto theirs = std::find_if(there.resources.begin(), there.resources.end(), [&](const Resource& each) {
+          if (!overlap(each, ours) || each.methods.empty() || ours.methods.empty()) return false;
+          return share_method(each, ours) || !same_paths(each, ours);
+        });
+        if (theirs == there.resources.end()) continue;
+        lines.append(lines.empty() ? "" : "\n")
+            .append(place_text(spec, ours.at))
+            .append("path `" + ours.path + "` of API `" + added.name + "` answers the same requests on stage `" +
+                    stage + "` as `" + theirs->path + "` of API `" + there.name + "` (" + there.file.string() + ":" +
+                    std::to_string(theirs->at.line) + "): give one of them another stage or path");
+      }
     }
-    return std::nullopt;
+    return lines;
   }
 
   ServiceCaller& services_;

@@ -197,7 +197,7 @@ struct Style {
 };
 void PrintTo(const Style& c, std::ostream* out) { *out << c.name; }
 
-// In each text the letters A, B, C... stand once, so that where a character of the value stands is known.
+// In each text the letters A to E stand at most once, so that where a character of the value stands is known.
 class YamlPlaces : public testing::TestWithParam<Style> {};
 TEST_P(YamlPlaces, AreThoseOfTheSource) {
   const std::string& text = GetParam().text;
@@ -207,7 +207,7 @@ TEST_P(YamlPlaces, AreThoseOfTheSource) {
   const std::string& value = scalar.Scalar();
   std::string letters;
   for (std::size_t offset = 0; offset < value.size(); ++offset) {
-    if (value[offset] < 'A' || value[offset] > 'Z') continue;
+    if (value[offset] < 'A' || value[offset] > 'E') continue;
     letters += value[offset];
     const auto place = document.place_in(scalar, offset);
     ASSERT_TRUE(place) << value[offset];
@@ -221,22 +221,22 @@ TEST_P(YamlPlaces, AreThoseOfTheSource) {
 
 INSTANTIATE_TEST_SUITE_P(
     EachStyle, YamlPlaces,
-    testing::Values(Style{"Plain", "k: xAyB\n"}, Style{"PlainOverLines", "k: A x\n   yB\n\n\n  C D\nz: 1\n"},
-                    Style{"SingleQuoted", "k: 'A''B x''''C'\n"},
-                    Style{"SingleQuotedOverLines", "k: 'A  \n\n  B\n  C'\n"},
-                    Style{"DoubleQuoted", R"(k: "A\n\"B\\C\x61\u00e4\U0001f600D\tE")"},
-                    Style{"DoubleQuotedOverLines", "k: \"A x\n  B\\\n  \\ C  \n\n D\"\n"},
-                    Style{"Literal", "k: |\n  A\n    B ä C\n\n\n  D\nz: 1\n"},
-                    Style{"LiteralWithEmptyLinesFirst", "k: |\n\n\n    A\n   \n     B\n"},
-                    Style{"LiteralWithIndicators", "k: |2-\n    A\n  B\n\n"},
-                    Style{"LiteralWithWindowsLines", "k: |\r\n  A\r\n\r\n  B\r\n"},
-                    Style{"LiteralWithAComment", "k: | # text\n  A\n  B\n"},
-                    Style{"Folded", "k: >\n  A x\n  B\n\n  C\n\n\n  D\nz: 1\n"},
-                    Style{"FoldedWithIndentedLines", "k: >-\n  A\n    B\n    C\n  D\n\n    E\n\n  F\n"},
-                    Style{"AnchoredAndTagged", "k: &x !!str 'A B'\n"},
-                    Style{"ThroughAnAlias", "x: &x |\n  A\n  B\nk: *x\n"},
+    testing::Values(
+        Style{"Plain", "k: xAyB\n"}, Style{"PlainOverLines", "k: A x\n   yB\n\n\n  C D\nz: 1\n"},
+        Style{"SingleQuoted", "k: 'A''B x''''C'\n"}, Style{"SingleQuotedOverLines", "k: 'A  \n\n  B\n  C'\n"},
+        Style{"DoubleQuoted", R"(k: "A\n\"B\\C\x61\u00e4\U0001f600D\tE")"},
+        Style{"DoubleQuotedOverLines", "k: \"A x\n  B\\\n  \\ C  \n\n D\"\n"},
+        Style{"Literal", "k: |\n  A\n    B ä C\n\n\n  D\nz: 1\n"},
+        Style{"LiteralWithEmptyLinesFirst", "k: |\n\n\n    A\n   \n     B\n"},
+        Style{"LiteralWithIndicators", "k: |2-\n    A\n  B\n\n"},
+        Style{"LiteralWithWindowsLines", "k: |\r\n  A\r\n\r\n  B\r\n"},
+        Style{"LiteralWithAComment", "k: | # text\n  A\n  B\n"},
+        Style{"Folded", "k: >\n  A x\n  B\n\n  C\n\n\n  D\nz: 1\n"},
+        Style{"FoldedWithIndentedLines", "k: >-\n  A\n    B\n    C\n  D\n\n    E\n\n  F\n"},
+        Style{"AnchoredAndTagged", "k: &x !!str 'A B'\n"}, Style{"ThroughAnAlias", "x: &x |\n  A\n  B\nk: *x\n"},
 
-                    Style{"Json", "{\"x\": 1,\n\t\"k\" : \"{\\n\\\"A\\\" \\/ B\\r\\n ä C\"}"}),
+        Style{"JsonBehindASurrogatePair", R"({"x": "\ud83d\ude00", "k": "A\ud83d\ude00B\ud83d\ude00\\UC"})"},
+        Style{"Json", "{\"x\": 1,\n\t\"k\" : \"{\\n\\\"A\\\" \\/ B\\r\\n ä C\"}"}),
     [](const auto& style) { return style.param.name; });
 
 TEST(YamlPlaces, OfTheEndIsBehindTheLastCharacter) {

@@ -46,10 +46,6 @@ class GatewayTest : public testing::Test {
                             std::vector<std::string> stages = {"PROD"}) {
     return gateway_->deploy({name, "", std::move(stages), text, name + ".yaml"});
   }
-  std::string deploy_error(const std::string& text) {
-    auto deployed = deploy("broken", text);
-    return deployed ? "deployed" : deployed.error().detail;
-  }
   void deploy_ingest() {
     auto deployed = deploy("ingest", read_file(std::string(MILLRACE_TEST_DATA) + "/../../config/ingest.openapi.yaml"));
     ASSERT_TRUE(deployed) << deployed.error().detail;
@@ -464,7 +460,7 @@ TEST_F(GatewayTest, SelectionPatternsMatchTheWholeStatusInTheirOrder) {
       "routes",
       document("  /a:\n" +
                method("get", "x",
-                      "        responses:\n          '40': {statusCode: 501}\n          '404': {statusCode: 204}\n"
+                      "        responses:\n          '40|503': {statusCode: 501}\n          '404': {statusCode: 204}\n"
                       "          '4\\d{2}': {statusCode: 400}\n          '200|201': {statusCode: 202}\n"))));
   for (auto [from, to] : {std::pair{404, 204}, {400, 400}, {499, 400}, {200, 202}, {201, 202}, {500, 500}}) {
     services_.reply = {from, "{}"};
@@ -570,8 +566,18 @@ TEST_F(GatewayTest, OverlappingApisAreRefusedByName) {
   auto same = deploy("two", document("  /v1:\n" + method("post")));
   ASSERT_FALSE(same);
   EXPECT_EQ(same.error().detail,
-            "APIs `one` and `two` overlap on stage `PROD`: `/v1` and `/v1` (two.yaml:3) answer the same requests; give "
-            "one of them another stage or path");
+            "two.yaml:3:3: path `/v1` of API `two` answers the same requests on stage `PROD` as `/v1` of API `one` "
+            "(one.yaml:3): give one of them another stage or path");
+  auto several =
+      deploy("two", document("  /v1:\n" + method("post") + "  /other:\n" + method("get") + "  /s/x:\n" + method("get")),
+             {"DEV", "PROD"});
+  ASSERT_FALSE(several);
+  EXPECT_EQ(
+      several.error().detail,
+      "two.yaml:3:3: path `/v1` of API `two` answers the same requests on stage `PROD` as `/v1` of API `one` "
+      "(one.yaml:3): give one of them another stage or path\n"
+      "two.yaml:21:3: path `/s/x` of API `two` answers the same requests on stage `PROD` as `/s/{p}` of API `one` "
+      "(one.yaml:12): give one of them another stage or path");
   EXPECT_FALSE(deploy("two", document("  /s/literal:\n" + method("get"))));
   EXPECT_FALSE(deploy("two", document("  /s/literal:\n" + method("post"))));
   EXPECT_FALSE(deploy("two", document("  /{all+}:\n" + method("get"))));
@@ -631,7 +637,7 @@ TEST_F(GatewayTest, ReadsJsonAsItReadsYaml) {
     "openapi" : "3.0.1",
     "info" : { "title" : "x", "version" : "2024-01-01" },
     "servers" : [ { "url" : "https://a.execute-api.us-east-1.amazonaws.com/{basePath}", "variables" : { "basePath" : { "default" : "/test" } } } ],
-    "paths" : { "/streams" : { "get" : { "responses" : { "200" : { "description" : "200 response", "content" : {} } },
+    "paths" : { "/streams" : { "get" : { "responses" : { "200" : { "description" : "200 response", "content" : {} }, "400" : { "description" : "400 response" } },
       "x-amazon-apigateway-integration" : { "credentials" : "arn:aws:iam::123456789012:role/r", "httpMethod" : "POST",
         "uri" : "arn:aws:apigateway:eu-west-1:kinesis:action/PutRecord",
         "responses" : { "4\\d{2}" : { "statusCode" : "400", "responseParameters" : { "method.response.header.Content-Type" : "'application/json'" } }, "default" : { "statusCode" : "200" } },
@@ -642,165 +648,6 @@ TEST_F(GatewayTest, ReadsJsonAsItReadsYaml) {
   ASSERT_TRUE(deployed) << deployed.error().detail;
   send("GET", "/PROD/streams?q=1");
   EXPECT_EQ(called(), "{\n\"A\": \"1\"\n}");
-}
-
-struct Refusal {
-  const char* name;
-  const char* text;
-  const char* wanted;
-};
-void PrintTo(const Refusal& c, std::ostream* out) { *out << c.name; }
-
-class ImportRefuses : public GatewayTest, public testing::WithParamInterface<Refusal> {};
-TEST_P(ImportRefuses, WithFileLineAndReason) {
-  EXPECT_EQ(deploy_error(GetParam().text), std::string("broken.yaml:") + GetParam().wanted);
-}
-
-#define INTEGRATION "openapi: 3.0.1\npaths:\n  /a:\n    get:\n      x-amazon-apigateway-integration:\n"
-#define GOOD INTEGRATION "        type: aws\n        uri: arn:aws:apigateway:us-east-1:kinesis:action/PutRecord\n"
-#define WHERE "GET /a: x-amazon-apigateway-integration"
-INSTANTIATE_TEST_SUITE_P(
-    Documents, ImportRefuses,
-    testing::Values(
-        Refusal{"NotYaml", "openapi: [3.0\npaths: {", "2: not YAML or JSON: end of sequence flow not found"},
-        Refusal{"Empty", "", " an OpenAPI document is an object with `openapi` and `paths`"},
-        Refusal{"Swagger", "swagger: '2.0'\npaths: {}",
-                "1: Swagger 2.0 is not supported: export the API as OpenAPI 3.0 (export type oas30)"},
-        Refusal{"Version31", "openapi: 3.1.0\npaths: {}", "1: OpenAPI 3.1.0 is not supported, 3.0 is"},
-        Refusal{"NoPaths", "openapi: 3.0.1", "1: `paths` is missing"},
-        Refusal{"Twice", "openapi: 3.0.1\npaths: {}\npaths: {}", "3: the document has `paths` twice"},
-        Refusal{"UnknownKey", "openapi: 3.0.1\npath: {}", "2: the document: `path` is not known in OpenAPI 3.0"},
-        Refusal{"GatewayResponses", "openapi: 3.0.1\npaths: {}\nx-amazon-apigateway-gateway-responses: {}",
-                "3: the document: `x-amazon-apigateway-gateway-responses` is not supported"},
-        Refusal{"Policy", "openapi: 3.0.1\nx-amazon-apigateway-policy: {}\npaths: {}",
-                "2: the document: `x-amazon-apigateway-policy` is not supported"},
-        Refusal{"Validators", "openapi: 3.0.1\npaths: {}\nx-amazon-apigateway-request-validators: {}",
-                "3: the document: `x-amazon-apigateway-request-validators` is not supported"},
-        Refusal{"BinaryTypes", "openapi: 3.0.1\npaths: {}\nx-amazon-apigateway-binary-media-types: ['*/*']",
-                "3: the document: `x-amazon-apigateway-binary-media-types` is not supported"},
-        Refusal{"ApiKeySource", "openapi: 3.0.1\npaths: {}\nx-amazon-apigateway-api-key-source: HEADER",
-                "3: the document: `x-amazon-apigateway-api-key-source` is not supported"},
-        Refusal{"Authorizer",
-                "openapi: 3.0.1\npaths: {}\ncomponents:\n  securitySchemes:\n    a:\n      "
-                "x-amazon-apigateway-authorizer: {}",
-                "6: components: `x-amazon-apigateway-authorizer` is not supported"},
-        Refusal{"Security", "openapi: 3.0.1\npaths: {}\nsecurity: [{api_key: []}]",
-                "3: `security` is not supported: authorizers, IAM and API keys are not checked"},
-        Refusal{"MergeKeys", "openapi: 3.0.1\npaths:\n  /a: &a {}\n  <<: *a",
-                "4: YAML merge keys (<<) are not supported"},
-        Refusal{"OperationSecurity", GOOD "      security:\n        - api_key: []\n",
-                "8: `security` is not supported: authorizers, IAM and API keys are not checked"},
-        Refusal{"OperationValidator", GOOD "      x-amazon-apigateway-request-validator: all\n",
-                "8: GET /a: `x-amazon-apigateway-request-validator` is not supported"},
-        Refusal{"Trace", "openapi: 3.0.1\npaths:\n  /a:\n    trace: {}", "4: /a: method `trace` is not supported"},
-        Refusal{"NoIntegration", "openapi: 3.0.1\npaths:\n  /a:\n    get: {}",
-                "4: GET /a: `x-amazon-apigateway-integration` is missing"},
-        Refusal{"Proxy", INTEGRATION "        type: http_proxy\n",
-                "6: " WHERE ": type `http_proxy` is not supported, `aws` is"},
-        Refusal{"NoType", INTEGRATION "        uri: arn:aws:apigateway:us-east-1:kinesis:action/PutRecord\n",
-                "6: " WHERE ": `type` is missing"},
-        Refusal{"NoUri", INTEGRATION "        type: aws\n", "6: " WHERE ": `uri` is missing"},
-        Refusal{"OtherUri", INTEGRATION "        type: aws\n        uri: arn:aws:apigateway:us-east-1:kinesis:path/x\n",
-                "7: " WHERE ": uri `arn:aws:apigateway:us-east-1:kinesis:path/x` is not supported: "
-                "arn:aws:apigateway:{region}:{service}:action/{Action} is"},
-        Refusal{"UnknownAction",
-                INTEGRATION "        type: aws\n        uri: arn:aws:apigateway:us-east-1:kinesis:action/PutRekord\n",
-                "7: " WHERE ": uri `arn:aws:apigateway:us-east-1:kinesis:action/PutRekord`: there is no action "
-                "`PutRekord` of the service `kinesis`"},
-        Refusal{"OtherService",
-                INTEGRATION "        type: aws\n        uri: arn:aws:apigateway:us-east-1:sqs:action/SendMessage\n",
-                "7: " WHERE ": uri `arn:aws:apigateway:us-east-1:sqs:action/SendMessage`: there is no action "
-                "`SendMessage` of the service `sqs`"},
-        Refusal{"Timeout", GOOD "        timeoutInMillis: 50\n", "8: " WHERE ": `timeoutInMillis` is not supported"},
-        Refusal{"ContentHandling", GOOD "        contentHandling: CONVERT_TO_TEXT\n",
-                "8: " WHERE ": `contentHandling` is not supported"},
-        Refusal{"VpcLink", GOOD "        connectionType: VPC_LINK\n",
-                "8: " WHERE ": connectionType `VPC_LINK` is not supported"},
-        Refusal{"CacheKeys", GOOD "        cacheKeyParameters: [method.request.path.a]\n",
-                "8: " WHERE ": `cacheKeyParameters` is not supported"},
-        Refusal{"Passthrough", GOOD "        passthroughBehavior: always\n",
-                "8: " WHERE ": passthroughBehavior is when_no_match, when_no_templates or never, not `always`"},
-        Refusal{"RequestParameter",
-                GOOD "        requestParameters:\n          integration.request.querystring.a: method.request.path.a\n",
-                "9: " WHERE ": requestParameters `integration.request.querystring.a` is not supported; of request "
-                "parameters only integration.request.header.Content-Type is"},
-        Refusal{"NoStatus", GOOD "        responses:\n          default:\n            responseTemplates: {}\n",
-                "10: " WHERE " responses `default`: `statusCode` is missing"},
-        Refusal{"BadStatus", GOOD "        responses:\n          default: {statusCode: 99}\n",
-                "9: " WHERE " responses `default`: statusCode `99` must be a number from 200 to 599"},
-        Refusal{"BadPattern", GOOD "        responses:\n          '4(': {statusCode: 400}\n",
-                "9: " WHERE
-                " responses `4(`: not a regular expression, or one with back-references or too large counts"},
-        Refusal{"BackReference", GOOD "        responses:\n          '(4)\\1': {statusCode: 400}\n",
-                "9: " WHERE
-                " responses `(4)\\1`: not a regular expression, or one with back-references or too large counts"},
-        Refusal{"MappedHeader",
-                GOOD "        responses:\n          default:\n            statusCode: 200\n            "
-                     "responseParameters:\n              method.response.header.A: integration.response.header.A\n",
-                "12: " WHERE " responses `default` responseParameters: `integration.response.header.A` is not "
-                "supported: only a literal such as 'application/json', with its quotes, is"},
-        Refusal{"Template",
-                GOOD "        requestTemplates:\n          application/json: |\n            {\n              \"a\": "
-                     "\"$util.none(1)\"\n            }\n",
-                "9: " WHERE
-                " requestTemplates application/json, line 2, column 15 of the template: $util.none() is not supported"},
-        Refusal{
-            "TemplateTwice",
-            GOOD
-            "        requestTemplates:\n          application/json: a\n          Application/JSON; charset=utf-8: b\n",
-            "10: " WHERE " requestTemplates has `application/json` twice"},
-        Refusal{"PartialParameter", "openapi: 3.0.1\npaths:\n  /a{b}: {}",
-                "3: path `/a{b}`: a parameter must be a whole segment, `a{b}` is not"},
-        Refusal{"GreedyInside", "openapi: 3.0.1\npaths:\n  /{a+}/b: {}",
-                "3: path `/{a+}/b`: a greedy parameter {name+} must be the last segment"},
-        Refusal{"ParameterTwice", "openapi: 3.0.1\npaths:\n  /{a}/{a}: {}",
-                "3: path `/{a}/{a}` has the parameter `a` twice"},
-        Refusal{"Siblings", "openapi: 3.0.1\npaths:\n  /x/{a}: {}\n  /x/{b}/c: {}",
-                "4: path `/x/{b}/c`: a sibling (`{a}` of `/x/{a}`, line 3) of {b} already has a variable path part; "
-                "only one is allowed"},
-        Refusal{"GreedySibling", "openapi: 3.0.1\npaths:\n  /x/{a}: {}\n  /x/{b+}: {}",
-                "4: path `/x/{b+}`: a sibling (`{a}` of `/x/{a}`, line 3) of {b+} already has a variable path part; "
-                "only one is allowed"},
-        Refusal{"SamePath", "openapi: 3.0.1\npaths:\n  /x: {}\n  /x/: {}",
-                "4: path `/x/` is the same as `/x` in line 3"},
-        Refusal{"RelativePath", "openapi: 3.0.1\npaths:\n  x: {}", "3: path `x` must begin with /"},
-        Refusal{"TypeNotText", INTEGRATION "        type: [aws]\n", "6: " WHERE " type must be a text"},
-        Refusal{"ExtensionInAParameter", GOOD "      parameters:\n        - x-amazon-apigateway-foo: 1\n",
-                "9: GET /a: `x-amazon-apigateway-foo` is not supported"}),
-    [](const auto& refusal) { return std::string(refusal.param.name); });
-
-TEST_F(GatewayTest, NoSelectionPatternTakesLong) {
-  std::string empties;
-  for (int i = 0; i < 80; ++i) empties += "(|)";
-  for (const std::string& pattern : {std::string("(((((((\\d)*)*)*)*)*)*)*x"), empties + "x"})
-    EXPECT_TRUE(deploy(
-        pattern, document("  /" + std::to_string(pattern.size()) + ":\n" +
-                          method("get", "x", "        responses:\n          '" + pattern + "': {statusCode: 400}\n"))));
-}
-
-TEST_F(GatewayTest, HarmlessExtensionsAreTaken) {
-  EXPECT_TRUE(
-      deploy("good",
-             std::string(GOOD) +
-                 "        connectionType: INTERNET\n        cacheNamespace: abc\n      security: []\n      x-other: 1\n"
-                 "x-amazon-apigateway-documentation: {version: '1', documentationParts: []}\n"
-                 "x-amazon-apigateway-importexport-version: '1.0'\n"
-                 "x-amazon-apigateway-endpoint-configuration: {types: [REGIONAL]}\n"
-                 "tags:\n  - {name: a, x-amazon-apigateway-tag-value: b}\n"));
-}
-
-TEST_F(GatewayTest, DeeplyNestedDocumentsAreRefused) {
-  EXPECT_NE(deploy_error("openapi: 3.0.1\npaths: " + std::string(100000, '[')), "deployed");
-  std::string bomb = "openapi: 3.0.1\npaths: {}\ncomponents:\n  a0: [x, x, x, x, x, x, x, x, x, x]\n";
-  bomb.replace(bomb.find("[x"), 0, "&a0 ");
-  for (int i = 1; i < 10; ++i) {
-    bomb += "  a" + std::to_string(i) + ": &a" + std::to_string(i) + " [";
-    for (int k = 0; k < 10; ++k) bomb += std::string(k ? ", " : "") + "*a" + std::to_string(i - 1);
-    bomb += "]\n";
-  }
-  EXPECT_NE(deploy_error(bomb).find("the document is too large"), std::string::npos);
-  EXPECT_EQ(deploy_error("openapi: 3.0.1\npaths: {}\ninfo: &itself [*itself]\n"),
-            "broken.yaml:3: the document is too large, or holds itself");
 }
 
 }  // namespace

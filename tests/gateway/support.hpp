@@ -1,6 +1,7 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -32,8 +33,12 @@ class FakeServices final : public ServiceCaller {
     co_return reply;
   }
   bool has(std::string_view service, std::string_view action) const override {
-    return service == "kinesis" &&
-           (action == "PutRecord" || action == "PutRecords" || action == "CreateStream" || action == "GetRecords");
+    const auto known = actions(service);
+    return std::find(known.begin(), known.end(), action) != known.end();
+  }
+  std::vector<std::string_view> actions(std::string_view service) const override {
+    if (service != "kinesis") return {};
+    return {"PutRecord", "PutRecords", "CreateStream", "GetRecords"};
   }
 };
 

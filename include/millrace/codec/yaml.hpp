@@ -26,6 +26,8 @@ struct YamlMistake {
   std::string what;
 };
 
+struct YamlText;
+
 /// One document. What YAML lets pass and would be ignored or read otherwise than meant is a mistake: a name twice in a
 /// map, merge keys, tags, a quote that is never closed, a second document, control characters. Bounded: no tree is
 /// larger or deeper than kNodesMax and kDepthMax, aliases counted as often as they are used, and none holds itself.
@@ -57,7 +59,7 @@ class YamlDocument {
  private:
   void check_and_load();
 
-  std::string text_;
+  std::unique_ptr<YamlText> text_;
   std::vector<YamlMistake> mistakes_;
   bool readable_ = false;
   std::unique_ptr<YAML::Node> root_;

@@ -15,7 +15,8 @@
 /// The API Gateway domain: deployed REST APIs answer requests.
 namespace millrace::gateway {
 
-/// An API cannot be deployed; `detail` is the whole message for the user: file, line, what, and what would be right.
+/// An API cannot be deployed; `detail` is the whole message for the user, a mistake a line: file, line, column, what,
+/// and what would be right.
 enum class Errc { invalid = 1 };
 using Error = ErrorOf<Errc>;
 template <class T = void>

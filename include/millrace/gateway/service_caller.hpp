@@ -1,6 +1,7 @@
 #pragma once
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "millrace/base/awaitable.hpp"
 
@@ -27,6 +28,8 @@ class ServiceCaller {
   virtual awaitable<ServiceReply> call(const ServiceCall& call) = 0;
   /// Whether the action exists; asked when an API is deployed.
   virtual bool has(std::string_view service, std::string_view action) const = 0;
+  /// All actions of a service, for messages; none when there is no such service, or they are not to be told.
+  virtual std::vector<std::string_view> actions(std::string_view) const { return {}; }
 };
 
 }  // namespace millrace::gateway

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 
+#include "millrace/base/nearest.hpp"
+#include "millrace/base/printable.hpp"
+
 namespace millrace::gateway::vtl {
 namespace {
 
@@ -18,18 +21,6 @@ bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 bool is_identifier_start(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 // A hyphen belongs to the name: `$elem.partition-key`.
 bool is_identifier_part(char c) noexcept { return is_identifier_start(c) || is_digit(c) || c == '-'; }
-
-SourcePosition position_of(std::string_view source, std::size_t offset) noexcept {
-  SourcePosition at;
-  for (std::size_t i = 0; i < offset && i < source.size(); ++i) {
-    ++at.column;
-    if (source[i] == '\n') {
-      ++at.line;
-      at.column = 1;
-    }
-  }
-  return at;
-}
 
 std::string_view Lexer::take_identifier() noexcept {
   const std::size_t begin = at_;
@@ -71,9 +62,12 @@ std::size_t Lexer::directive_name(std::size_t at, std::string_view& name) const 
       return begin + prefix.size();
     }
   while (end < source_.size() && is_identifier_part(source_[end])) ++end;
-  if (end < source_.size() && source_[end] == '(')
-    throw CompileError{at, "#" + std::string(source_.substr(begin, end - begin)) +
-                               "(...) is not a directive, and macros are not supported"};
+  if (end < source_.size() && source_[end] == '(') {
+    const std::string_view word = source_.substr(begin, end - begin), near = nearest(word, kDirectives);
+    throw CompileError{
+        at, "#" + printable(word) + "(...) is not a directive" +
+                (near.empty() ? ", and macros are not supported" : "; did you mean #" + std::string(near) + "?")};
+  }
   return 0;
 }
 
@@ -262,7 +256,10 @@ Token Lexer::next() {
     default:
       break;
   }
-  throw CompileError{begin, std::string("`") + c + "` is not expected here"};
+  // The whole of a character, not its first byte.
+  std::size_t end = begin + 1;
+  while (end < source_.size() && (static_cast<unsigned char>(source_[end]) & 0xC0) == 0x80) ++end;
+  throw CompileError{begin, "`" + printable(source_.substr(begin, end - begin)) + "` is not expected here"};
 }
 
 }  // namespace millrace::gateway::vtl

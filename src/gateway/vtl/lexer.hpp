@@ -13,8 +13,6 @@ struct CompileError {
   std::string what;
 };
 
-SourcePosition position_of(std::string_view source, std::size_t offset) noexcept;
-
 enum class TextTokenType { text, reference, directive, end };
 
 /// Outside of directives' arguments a template is text with references and directives in it.

@@ -106,6 +106,10 @@ class Block {
   void add(StatementPtr statement) { statements_.push_back(std::move(statement)); }
   /// Neighbouring texts become one.
   void add_text(std::string_view text);
+  /// The text, where there is nothing else.
+  const std::string* only_text() const noexcept {
+    return statements_.size() == 1 && open_text_owner_ == statements_.front().get() ? open_text_ : nullptr;
+  }
   Flow run(Evaluation& e) const {
     for (const StatementPtr& statement : statements_) {
       e.budget.spend(1);

@@ -109,9 +109,10 @@ class Parser {
     if (paren.type != Type::open)
       error(token.offset, "#" + std::string(token.text) + " takes its argument in parentheses");
   }
-  void close() {
+  // `opened`: what this closes, `#if(` or `(`.
+  void close(const std::string& opened) {
     Token paren = lexer_.next();
-    if (paren.type != Type::close) error(paren.offset, "`)` expected");
+    if (paren.type != Type::close) error(paren.offset, "`)` expected to close `" + opened + "`");
   }
 
   StatementPtr branches(const TextToken& begin) {
@@ -122,7 +123,7 @@ class Parser {
       if (head.text != "else") {
         open(head);
         branch.condition = expression();
-        close();
+        close("#" + std::string(head.text) + "(");
       }
       lexer_.pass_line_end();
       TextToken end = statements(branch.block);
@@ -146,7 +147,7 @@ class Parser {
     Token in = lexer_.next();
     if (in.type != Type::identifier || in.text != "in") error(in.offset, "`in` expected");
     ExpressionPtr over = expression();
-    close();
+    close("#foreach(");
     lexer_.pass_line_end();
     const std::size_t depth = scope_.loops++;
     scope_.loops_max = std::max(scope_.loops_max, scope_.loops);
@@ -166,7 +167,7 @@ class Parser {
     Token assign = lexer_.next();
     if (assign.type != Type::assign) error(assign.offset, "`=` expected");
     ExpressionPtr value = expression();
-    close();
+    close("#set(");
     lexer_.pass_line_end();
     if (target.name == "context") return set_context(target, std::move(value));
     if (is_reserved(target.name)) error(target.offset, "$" + target.name + " cannot be set");
@@ -280,7 +281,7 @@ class Parser {
     if (!shape) error(accessor.offset, "the method " + accessor.name + "() is not supported");
     const std::size_t count = accessor.arguments.size();
     if (count < shape->arguments_min || count > shape->arguments_max)
-      error(accessor.offset, accessor.name + "() does not take " + std::to_string(count) + " arguments");
+      error(accessor.offset, accessor.name + "()" + takes(shape->arguments_min, shape->arguments_max, count));
     if (shape->method == Method::replace_all || shape->method == Method::split)
       make_literal(accessor, 0, literal_pattern);
     if (shape->method == Method::replace_all) make_literal(accessor, 1, literal_replacement);
@@ -297,11 +298,18 @@ class Parser {
     accessor.arguments[i] = make_constant_text(std::move(*literal));
   }
 
+  // " takes 1 argument, not 2"
+  static std::string takes(std::size_t least, std::size_t most, std::size_t count) {
+    const std::string wanted =
+        least == most ? std::to_string(least) : std::to_string(least) + " or " + std::to_string(most);
+    return " takes " + (most == 0 ? "no" : wanted) + (most == 1 ? " argument, not " : " arguments, not ") +
+           std::to_string(count);
+  }
+
   void count_arguments(const Accessor& accessor, std::string_view owner, std::size_t least, std::size_t most) const {
     const std::size_t count = accessor.arguments.size();
     if (count < least || count > most)
-      error(accessor.offset, "$" + std::string(owner) + "." + accessor.name + "() does not take " +
-                                 std::to_string(count) + " arguments");
+      error(accessor.offset, "$" + std::string(owner) + "." + accessor.name + "()" + takes(least, most, count));
   }
 
   ExpressionPtr root(Reference& reference, std::size_t& used) {
@@ -485,7 +493,7 @@ class Parser {
                                 std::string(token.text));
       case Type::open: {
         ExpressionPtr inner = expression();
-        close();
+        close("(");
         return inner;
       }
       case Type::open_list:
@@ -579,6 +587,8 @@ class Parser {
     }
     --scope_.interpolations;
     height_ = 1;
+    // `"$.a"` has no reference in it: known now, and what is wrong with it is told now.
+    if (const std::string* text = block.only_text()) return make_constant_text(*text);
     return make_interpolated(std::move(block));
   }
 

@@ -22,7 +22,7 @@ Template& Template::operator=(Template&&) noexcept = default;
 Template::~Template() = default;
 
 ResultOf<Template, TemplateError> Template::compile(std::string source) {
-  if (source.size() > kSourceBytesMax) return TemplateError{{}, "the template is larger than 300 KB"};
+  if (source.size() > kSourceBytesMax) return TemplateError{{1, 1}, "the template is larger than 300 KB"};
   std::string_view text = source;
   // Blanks at the end go; those at the beginning stay in the count of lines.
   const std::size_t end = text.find_last_not_of(" \t\r\n");
@@ -32,7 +32,7 @@ ResultOf<Template, TemplateError> Template::compile(std::string source) {
   try {
     return Template(parse(text.substr(begin)));
   } catch (const CompileError& error) {
-    return TemplateError{position_of(text, begin + error.offset), error.what};
+    return TemplateError{codec::place_of(text, begin + error.offset), error.what, begin + error.offset};
   }
 }
 

@@ -12,6 +12,7 @@
 #include "millrace/base/http.hpp"
 #include "millrace/base/memory_budget.hpp"
 #include "millrace/base/result.hpp"
+#include "millrace/codec/yaml.hpp"
 
 /// Mapping templates: compiled when an API is deployed, evaluated once a request and once a reply.
 namespace millrace::gateway::vtl {
@@ -40,14 +41,11 @@ struct Overrides {
   }
 };
 
-struct SourcePosition {
-  std::size_t line = 1, column = 1;  ///< both from 1, column in bytes
-};
-
 /// Why a template does not compile.
 struct TemplateError {
-  SourcePosition at;
+  codec::TextPlace at;
   std::string what;
+  std::size_t offset = 0;  ///< in bytes, of the same place
 };
 [[noreturn]] void throw_exception_from_error(const TemplateError& error, const boost::source_location&);
 

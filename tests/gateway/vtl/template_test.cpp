@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "gateway/repeated.hpp"
+
 namespace millrace::gateway::vtl {
 namespace {
 
@@ -229,54 +231,6 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"ParseJson", "$util.parseJson($input.path('$')).a", R"("{\"a\":7}")", "7"},
         Case{"ParseJsonOfNone", "$util.parseJson('{')", "{}", "FAILED $util.parseJson: not JSON at byte 1"}),
     name_of);
-
-INSTANTIATE_TEST_SUITE_P(
-    Refused, Language,
-    testing::Values(
-        Case{"Macro", "a\n  #macro(x)#end", "{}", "COMPILE 2:3 #macro is not supported"},
-        Case{"MacroCall", "#foo(1)", "{}", "COMPILE 1:1 #foo(...) is not a directive, and macros are not supported"},
-        Case{"Stop", "#stop", "{}", "COMPILE 1:1 #stop is not supported"},
-        Case{"UnknownUtil", "$util.qr(1)", "{}", "COMPILE 1:7 $util.qr() is not supported"},
-        Case{"UnknownMethod", "$x.toLowerCase()", "{}", "COMPILE 1:4 the method toLowerCase() is not supported"},
-        Case{"UnknownInput", "$input.header", "{}",
-             "COMPILE 1:8 $input has json(...), path(...), params(...) and body"},
-        Case{"RegularExpression", "$x.replaceAll('[a-z]','')", "{}",
-             "COMPILE 1:4 replaceAll() is supported for a constant plain text only, not for regular expressions; "
-             "special characters are written with a backslash before them"},
-        Case{"DeepScan", "$input.path('$..a')", "{}", "COMPILE 1:8 JSONPath $..a: `..` is not supported"},
-        Case{"Wildcard", "$input.json('$.a[*]')", "{}",
-             "COMPILE 1:8 JSONPath $.a[*]: `[*]` is not supported: use ['name'] or [number]"},
-        Case{"Filter", "$input.json('$.a[?(@.b)]')", "{}",
-             "COMPILE 1:8 JSONPath $.a[?(@.b)]: `[?(@.b)]` is not supported: use ['name'] or [number]"},
-        Case{"RequestOverride", "#set($context.requestOverride.header.x = 1)", "{}",
-             "COMPILE 1:6 $context.requestOverride is not supported"},
-        Case{"SetOfContext", "#set($context.stage = 1)", "{}",
-             "COMPILE 1:6 of $context only responseOverride.status and responseOverride.header.<name> can be set"},
-        Case{"BadHeaderName", "#set($context.responseOverride.header['a b'] = 1)", "{}",
-             "COMPILE 1:38 `a b` is not a header name"},
-        Case{"SetOfInput", "#set($input = 1)", "{}", "COMPILE 1:6 $input cannot be set"},
-        Case{"IfWithoutEnd", "\n\na #if(true) b", "{}", "COMPILE 3:3 #if without #end"},
-        Case{"ForeachWithoutEnd", "#foreach($x in [1])", "{}", "COMPILE 1:1 #foreach without #end"},
-        Case{"EndAlone", "a#end", "{}", "COMPILE 1:2 #end without #if or #foreach"},
-        Case{"ElseTwice", "#if(true)#{else}#{else}#end", "{}", "COMPILE 1:17 #else after #else"},
-        Case{"OpenParenthesis", "#set($x = (1 + 2)", "{}", "COMPILE 1:18 `)` expected"},
-        Case{"OpenQuote", "#set($x = 'abc)", "{}", "COMPILE 1:11 a quote is not closed"},
-        Case{"OpenComment", "a #* b", "{}", "COMPILE 1:3 the comment #* is not closed by *#"},
-        Case{"OpenBrace", "${x", "{}", "COMPILE 1:4 `}` expected after ${x"},
-        Case{"AlternateValue", "${x|'a'}", "{}", "COMPILE 1:4 `}` expected after ${x"},
-        Case{"ErrorInsideAText", "#set($x = \"a $util.no(1)\")", "{}", "COMPILE 1:20 $util.no() is not supported"},
-        Case{"BareWord", "#if(x)#end", "{}", "COMPILE 1:5 `x` is not expected here; a variable is written $x"},
-        Case{"ForeachOutside", "$foreach.index", "{}", "COMPILE 1:1 $foreach outside of #foreach"},
-        Case{"BreakOutside", "#break", "{}", "COMPILE 1:1 #break outside of #foreach"},
-        Case{"TooManyArguments", "$input.json('$','$')", "{}", "COMPILE 1:8 $input.json() does not take 2 arguments"},
-        Case{"LargeInteger", "#set($x = 99999999999999999999)", "{}", "COMPILE 1:11 the number is too large"}),
-    name_of);
-
-std::string repeated(std::string_view text, int count) {
-  std::string out;
-  for (int i = 0; i < count; ++i) out += text;
-  return out;
-}
 
 TEST(Template, ContextHasTheRequestsFacts) {
   RequestFacts facts;
