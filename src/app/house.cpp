@@ -103,10 +103,8 @@ awaitable<void> House::open() {
   aws_handler_ = front::make_aws_handler(*operations_, *counted_gateway_, std::move(pages), front_options);
   gateway_handler_ = front::make_gateway_handler(*counted_gateway_);
 
-  auto deployed = config::deploy_apis(config_, *gateway_);
-  if (!deployed) throw StartError(deployed.error().detail);
-  auto notices = co_await config::declare(config_, *services_);
-  if (!notices) throw StartError(notices.error().detail);
+  auto notices = co_await config::apply(config_, *gateway_, *services_);
+  if (!notices) throw ConfigError(notices.error());
   for (const std::string& notice : *notices) logging::warn(notice);
 }
 

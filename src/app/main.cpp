@@ -27,7 +27,7 @@ config::Environment environment() {
 
 config::Loaded load(const cli::Arguments& arguments) {
   auto loaded = config::load(arguments.config, environment());
-  if (!loaded) throw StartError(loaded.error().detail);
+  if (!loaded) throw ConfigError(loaded.error());
   return *std::move(loaded);
 }
 
@@ -86,6 +86,9 @@ int main(int argc, char** argv) {
   }
   try {
     return app::run(std::get<cli::Arguments>(parsed));
+  } catch (const app::ConfigError& e) {
+    std::cerr << e.what() << '\n';
+    return 1;
   } catch (const std::exception& e) {
     std::cerr << "millrace: " << e.what() << '\n';
     return 1;

@@ -1,9 +1,11 @@
 #include "millrace/config/declare.hpp"
 
+#include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <nlohmann/json.hpp>
 
+#include "config/mistakes.hpp"
 #include "config/read_file.hpp"
 
 namespace millrace::config {
@@ -19,7 +21,8 @@ constexpr std::chrono::seconds kSettleSlack{10};  // beyond the configured delay
 struct Answer {
   bool ok = false;
   json body;
-  std::string error_type, error_text;  // "ResourceInUseException", "ResourceInUseException: Stream ..."
+  std::string error_type, message;
+  std::string error_text;  // what is told of it
 };
 
 /// The operations, spoken to in JSON.
@@ -37,8 +40,11 @@ class Operations {
     if (answer.body.is_discarded() || !answer.body.is_object()) answer.body = json::object();
     if (answer.ok) co_return answer;
     answer.error_type = answer.body.value("__type", "status " + std::to_string(reply.status));
-    std::string message = answer.body.value("message", answer.body.value("Message", ""));
-    answer.error_text = std::string(action) + ": " + answer.error_type + (message.empty() ? "" : ": " + message);
+    answer.message = answer.body.value("message", answer.body.value("Message", ""));
+    // A client reads the type; here it would say no more than the message does.
+    const bool plain = answer.error_type == "ValidationException" || answer.error_type == "InvalidArgumentException";
+    answer.error_text = std::string(action) + ": " + (plain && !answer.message.empty() ? "" : answer.error_type);
+    if (!answer.message.empty()) answer.error_text += (plain ? "" : ": ") + answer.message;
     co_return answer;
   }
 
@@ -46,10 +52,60 @@ class Operations {
   gateway::ServiceCaller& services_;
 };
 
-Error failed(const Config& config, int line, std::string_view what, const std::string& name, const std::string& why) {
-  return {Errc::invalid,
-          config.file.string() + ":" + std::to_string(line) + ": " + std::string(what) + " '" + name + "': " + why};
+bool is_word(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+
+// Where `word` stands in `text` by itself.
+std::size_t find_word(std::string_view text, std::string_view word) {
+  if (word.empty()) return std::string_view::npos;
+  for (std::size_t at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1)) {
+    const std::size_t end = at + word.size();
+    if ((at == 0 || !is_word(text[at - 1])) && (end == text.size() || !is_word(text[end]))) return at;
+  }
+  return std::string_view::npos;
 }
+
+/// The member that an operation's error is about: the first whose name it has, else the first whose value. Nothing
+/// where it has none; the name of the whole declaration is no such value.
+const DeclaredMember* member_meant(const Declaration& declared, std::string_view message) {
+  const DeclaredMember* found = nullptr;
+  std::size_t first = std::string_view::npos;
+  const auto take = [&](const DeclaredMember& member, std::size_t at) {
+    if (at < first) first = at, found = &member;
+  };
+  for (const DeclaredMember& member : declared.members) take(member, find_word(message, member.name));
+  if (found) return found;
+  for (const DeclaredMember& member : declared.members) {
+    // What an ARN says is its last part.
+    const std::string_view value = std::string_view(member.value).substr(member.value.find_last_of(":/") + 1);
+    if (member.value != declared.name && value.size() > 1) take(member, find_word(message, value));
+  }
+  return found;
+}
+
+/// What was declared and failed, and the names of it.
+class Failures {
+ public:
+  explicit Failures(const Config& config) : mistakes_(config.file) {}
+
+  void add(const Declaration& declared, const Answer& answer) {
+    names_.push_back(declared.name);
+    const DeclaredMember* member = member_meant(declared, answer.message);
+    const std::size_t line = static_cast<std::size_t>(member ? member->line : declared.line);
+    mistakes_.add(line, member ? member->path : declared.path, answer.error_text);
+  }
+  /// Whether an operation misses a stream whose declaration failed before: then it fails for that one's sake.
+  bool follows(std::string_view message) const {
+    return std::any_of(names_.begin(), names_.end(), [&](const std::string& name) {
+      return find_word(message, "Stream " + name) != std::string_view::npos;
+    });
+  }
+  const Mistakes& mistakes() const noexcept { return mistakes_; }
+  Mistakes& mistakes() noexcept { return mistakes_; }
+
+ private:
+  Mistakes mistakes_;
+  std::vector<std::string> names_;
+};
 
 /// Until `describe` shows ACTIVE under description.status.
 awaitable<Answer> settled(Operations& operations, std::string_view service, std::string_view action, json input,
@@ -67,7 +123,8 @@ awaitable<Answer> settled(Operations& operations, std::string_view service, std:
     if (state == "ACTIVE") co_return answer;
     if (std::chrono::steady_clock::now() >= deadline) {
       answer.ok = false;
-      answer.error_text = "stays in state " + (state.empty() ? std::string("unknown") : state);
+      answer.message = "stays in state " + (state.empty() ? std::string("unknown") : state);
+      answer.error_text = answer.message;
       co_return answer;
     }
     timer.expires_after(kPoll);
@@ -75,8 +132,9 @@ awaitable<Answer> settled(Operations& operations, std::string_view service, std:
   }
 }
 
-awaitable<Result<>> declare_stream(const Config& config, const Declaration& declared, Operations& operations,
-                                   Notices& notices) {
+/// The answer that failed; nothing when the stream is as declared.
+awaitable<std::optional<Answer>> declare_stream(const Config& config, const Declaration& declared,
+                                                Operations& operations, Notices& notices) {
   json create = json::parse(declared.json);
   json retention = nullptr, tags = create.value("Tags", json());
   if (auto at = create.find("RetentionPeriodHours"); at != create.end()) {
@@ -84,17 +142,14 @@ awaitable<Result<>> declare_stream(const Config& config, const Declaration& decl
     create.erase(at);
   }
   json shard_count = create.value("ShardCount", json());
-  auto fail = [&](const Answer& answer) {
-    return failed(config, declared.line, "stream", declared.name, answer.error_text);
-  };
 
   Answer created = co_await operations.call("kinesis", "CreateStream", create);
   bool existed = !created.ok && created.error_type == "ResourceInUseException";
-  if (!created.ok && !existed) co_return fail(created);
+  if (!created.ok && !existed) co_return created;
   json name = {{"StreamName", declared.name}};
   Answer stream = co_await settled(operations, "kinesis", "DescribeStreamSummary", name, "StreamDescriptionSummary",
                                    "StreamStatus", config.stream_create_delay + config.stream_update_delay);
-  if (!stream.ok) co_return fail(stream);
+  if (!stream.ok) co_return stream;
 
   if (existed) {
     json open = stream.body.value("OpenShardCount", json());
@@ -104,7 +159,7 @@ awaitable<Result<>> declare_stream(const Config& config, const Declaration& decl
     if (tags.is_object() && !tags.empty()) {
       json input = {{"StreamName", declared.name}, {"Tags", tags}};
       Answer tagged = co_await operations.call("kinesis", "AddTagsToStream", input);
-      if (!tagged.ok) co_return fail(tagged);
+      if (!tagged.ok) co_return tagged;
     }
   }
   json held = stream.body.value("RetentionPeriodHours", json());
@@ -113,59 +168,73 @@ awaitable<Result<>> declare_stream(const Config& config, const Declaration& decl
         held.is_number() && retention < held ? "DecreaseStreamRetentionPeriod" : "IncreaseStreamRetentionPeriod";
     json input = {{"StreamName", declared.name}, {"RetentionPeriodHours", retention}};
     Answer changed = co_await operations.call("kinesis", action, input);
-    if (!changed.ok) co_return fail(changed);
+    if (!changed.ok) co_return changed;
     Answer again = co_await settled(operations, "kinesis", "DescribeStreamSummary", name, "StreamDescriptionSummary",
                                     "StreamStatus", config.stream_update_delay);
-    if (!again.ok) co_return fail(again);
+    if (!again.ok) co_return again;
   }
-  co_return Result<>();
+  co_return std::nullopt;
 }
 
-awaitable<Result<>> declare_delivery_stream(const Config& config, const Declaration& declared, Operations& operations,
-                                            Notices& notices) {
+awaitable<std::optional<Answer>> declare_delivery_stream(const Config& config, const Declaration& declared,
+                                                         Operations& operations, Notices& notices) {
   json input = json::parse(declared.json);
   Answer created = co_await operations.call("firehose", "CreateDeliveryStream", input);
-  if (!created.ok && created.error_type == "ResourceInUseException") {
-    notices.push_back("delivery stream '" + declared.name + "' exists and stays as it is");
-  } else if (!created.ok) {
-    co_return failed(config, declared.line, "delivery stream", declared.name, created.error_text);
-  }
+  if (!created.ok && created.error_type != "ResourceInUseException") co_return created;
+  if (!created.ok) notices.push_back("delivery stream '" + declared.name + "' exists and stays as it is");
   json name = {{"DeliveryStreamName", declared.name}};
   Answer described =
       co_await settled(operations, "firehose", "DescribeDeliveryStream", name, "DeliveryStreamDescription",
                        "DeliveryStreamStatus", config.delivery_create_delay);
-  if (!described.ok) co_return failed(config, declared.line, "delivery stream", declared.name, described.error_text);
-  co_return Result<>();
+  if (!described.ok) co_return described;
+  co_return std::nullopt;
+}
+
+awaitable<Notices> declare_all(const Config& config, Operations& operations, Failures& failures) {
+  Notices notices;
+  for (const Declaration& stream : config.streams) {
+    std::optional<Answer> failed = co_await declare_stream(config, stream, operations, notices);
+    if (failed) failures.add(stream, *failed);
+  }
+  for (const Declaration& stream : config.delivery_streams) {
+    std::optional<Answer> failed = co_await declare_delivery_stream(config, stream, operations, notices);
+    if (failed && !failures.follows(failed->message)) failures.add(stream, *failed);
+  }
+  co_return notices;
+}
+
+void deploy_all(const Config& config, gateway::Gateway& gateway, Mistakes& mistakes) {
+  for (const ApiDeclaration& api : config.apis) {
+    std::string why;
+    std::optional<std::string> text = read_file(api.openapi, kOpenApiBytesMax, why);
+    if (!text) {
+      mistakes.add(static_cast<std::size_t>(api.openapi_line), api.path + ".openapi",
+                   api.openapi.string() + ": " + why);
+      continue;
+    }
+    gateway::ApiSpec spec{api.name, api.id, api.stages, *std::move(text), api.openapi};
+    auto summary = gateway.deploy(spec);
+    if (!summary) mistakes.add_elsewhere(summary.error().detail);
+  }
 }
 
 }  // namespace
 
 awaitable<Result<Notices>> declare(const Config& config, gateway::ServiceCaller& services) {
   Operations operations(services);
-  Notices notices;
-  for (const Declaration& stream : config.streams) {
-    Result<> done = co_await declare_stream(config, stream, operations, notices);
-    if (!done) co_return done.error();
-  }
-  for (const Declaration& stream : config.delivery_streams) {
-    Result<> done = co_await declare_delivery_stream(config, stream, operations, notices);
-    if (!done) co_return done.error();
-  }
+  Failures failures(config);
+  Notices notices = co_await declare_all(config, operations, failures);
+  if (!failures.mistakes().empty()) co_return failures.mistakes().error();
   co_return notices;
 }
 
-Result<std::vector<gateway::ApiSummary>> deploy_apis(const Config& config, gateway::Gateway& gateway) {
-  std::vector<gateway::ApiSummary> deployed;
-  for (const ApiDeclaration& api : config.apis) {
-    std::string why;
-    std::optional<std::string> text = read_file(api.openapi, kOpenApiBytesMax, why);
-    if (!text) return failed(config, api.line, "API", api.name, api.openapi.string() + ": " + why);
-    gateway::ApiSpec spec{api.name, api.id, api.stages, *std::move(text), api.openapi};
-    auto summary = gateway.deploy(spec);
-    if (!summary) return Error{Errc::invalid, summary.error().detail};
-    deployed.push_back(*std::move(summary));
-  }
-  return deployed;
+awaitable<Result<Notices>> apply(const Config& config, gateway::Gateway& gateway, gateway::ServiceCaller& services) {
+  Operations operations(services);
+  Failures failures(config);
+  deploy_all(config, gateway, failures.mistakes());
+  Notices notices = co_await declare_all(config, operations, failures);
+  if (!failures.mistakes().empty()) co_return failures.mistakes().error();
+  co_return notices;
 }
 
 }  // namespace millrace::config

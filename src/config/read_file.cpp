@@ -1,36 +1,77 @@
 #include "config/read_file.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <array>
-#include <fstream>
+#include <cerrno>
+#include <system_error>
 
 namespace millrace::config {
+namespace {
+
+/// An open file, or errno.
+class Opened {
+ public:
+  explicit Opened(const std::filesystem::path& path) : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  ~Opened() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  Opened(const Opened&) = delete;
+  Opened& operator=(const Opened&) = delete;
+
+  int descriptor() const noexcept { return descriptor_; }
+  /// Why it cannot be read; empty when it can be tried.
+  std::string problem() const {
+    if (descriptor_ < 0) return last_error();
+    struct stat status {};
+    if (::fstat(descriptor_, &status) != 0) return last_error();
+    return S_ISDIR(status.st_mode) ? "is a directory, not a file" : "";
+  }
+  static std::string last_error() {
+    const int error = errno;
+    if (error == ENOENT || error == ENOTDIR) return "there is no such file";
+    return "cannot be read: " + std::generic_category().message(error);
+  }
+
+ private:
+  int descriptor_;
+};
+
+}  // namespace
 
 std::optional<std::string> read_file(const std::filesystem::path& path, std::size_t bytes_max, std::string& why) {
-  std::error_code status;
-  if (!std::filesystem::exists(path, status)) {
-    why = "there is no such file";
-    return std::nullopt;
-  }
-  if (std::filesystem::is_directory(path, status)) {
-    why = "is a directory, not a file";
-    return std::nullopt;
-  }
+  const Opened file(path);
+  why = file.problem();
+  if (!why.empty()) return std::nullopt;
   // Read in pieces, not by size: /dev/stdin and the like have none.
-  std::ifstream in(path, std::ios::binary);
   std::string text;
   std::array<char, 16 * 1024> piece;
-  while (in.read(piece.data(), piece.size()), in.gcount() > 0) {
-    text.append(piece.data(), static_cast<std::size_t>(in.gcount()));
+  for (;;) {
+    const ssize_t size = ::read(file.descriptor(), piece.data(), piece.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) {
+      why = Opened::last_error();
+      return std::nullopt;
+    }
+    if (size == 0) return text;
+    text.append(piece.data(), static_cast<std::size_t>(size));
     if (text.size() > bytes_max) {
       why = "is larger than " + std::to_string(bytes_max >> 20) + " MiB";
       return std::nullopt;
     }
   }
-  if (!in.eof() || in.bad()) {
-    why = "cannot be read";
-    return std::nullopt;
-  }
-  return text;
+}
+
+std::string unreadable_because(const std::filesystem::path& path) {
+  // Opening a pipe would wait for its writer.
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status) &&
+      !std::filesystem::is_directory(status))
+    return "is not a regular file";
+  return Opened(path).problem();
 }
 
 }  // namespace millrace::config

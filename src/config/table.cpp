@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/ip/address.hpp>
 #include <cctype>
 #include <charconv>
-#include <numeric>
+
+#include "millrace/base/nearest.hpp"
+#include "millrace/base/printable.hpp"
 
 namespace millrace::config {
 namespace {
@@ -12,6 +15,7 @@ namespace {
 using std::string_view_literals::operator""sv;
 
 constexpr std::uint64_t kMiB = 1u << 20;
+constexpr std::uint64_t kTiB = 1ull << 40;
 constexpr std::uint64_t kMinute = 60'000;
 constexpr std::array kStorageModes{"memory"sv, "durable"sv};
 constexpr std::array kAuthModes{"presence"sv, "ignore"sv};
@@ -55,6 +59,7 @@ constexpr Key kKeys[] = {
      .sentence = "The one bound on memory that grows with load: stored records, bodies, replies, delivery. When it is "
                  "reached, puts are refused as throttled; nothing stored is dropped before its retention ends.",
      .min = 16 * kMiB,
+     .max = 1024 * kTiB,
      .fallback_text = "a quarter of the memory of the machine or its cgroup"},
     {.path = "auth.mode",
      .kind = Kind::choice,
@@ -150,11 +155,13 @@ bool all_of(std::string_view text, std::string_view allowed) {
 }
 
 constexpr std::string_view kDigits = "0123456789";
+constexpr std::string_view kHostChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+constexpr std::size_t kHostCharactersMax = 253;
 constexpr std::string_view kRegionChars = "abcdefghijklmnopqrstuvwxyz0123456789-";
 
 std::string size_text(std::uint64_t bytes) {
   static constexpr std::pair<std::uint64_t, std::string_view> units[] = {
-      {1ull << 30, "GiB"}, {1ull << 20, "MiB"}, {1ull << 10, "KiB"}};
+      {kTiB, "TiB"}, {1ull << 30, "GiB"}, {1ull << 20, "MiB"}, {1ull << 10, "KiB"}};
   for (auto [factor, unit] : units)
     if (bytes >= factor && bytes % factor == 0) return std::to_string(bytes / factor).append(unit);
   return std::to_string(bytes);
@@ -173,7 +180,36 @@ std::string amount_text(Kind kind, std::uint64_t amount) {
   return std::to_string(amount);
 }
 
-std::string join(std::span<const std::string_view> words, std::string_view quote, std::string_view without = {}) {
+bool is_region(std::string_view text) {
+  return !text.empty() && text.size() <= 64 && all_of(text, kRegionChars) && text.front() >= 'a' &&
+         text.front() <= 'z' && text.back() != '-';
+}
+
+// What the system would not take as the path of a directory.
+std::string wrong_path(std::string_view text) {
+  constexpr std::size_t kPathBytesMax = 4095, kNameBytesMax = 255;
+  if (text.size() > kPathBytesMax) return "it is longer than " + std::to_string(kPathBytesMax) + " bytes";
+  while (!text.empty()) {
+    const std::size_t slash = std::min(text.find('/'), text.size());
+    if (slash > kNameBytesMax) return "a name in it is longer than " + std::to_string(kNameBytesMax) + " bytes";
+    text.remove_prefix(std::min(slash + 1, text.size()));
+  }
+  return {};
+}
+
+// Whether `text` is a number with a unit and only too large for `parse`, which knows the units.
+template <class Parse>
+bool too_large(std::string_view text, Parse parse) {
+  const std::size_t unit = std::min(text.find_first_not_of(kDigits), text.size());
+  return unit > 0 && parse("1" + std::string(text.substr(unit)));
+}
+
+}  // namespace
+
+std::span<const Key> keys() noexcept { return kKeys; }
+std::span<const List> lists() noexcept { return kLists; }
+
+std::string joined(std::span<const std::string_view> words, std::string_view quote, std::string_view without) {
   std::string out;
   for (std::string_view word : words) {
     if (word == without) continue;
@@ -183,18 +219,20 @@ std::string join(std::span<const std::string_view> words, std::string_view quote
   return out;
 }
 
-std::string quoted(std::string_view text) {
-  std::string out = "'";
-  // A value from outside is repeated only so far, and never with characters that could move a terminal's cursor.
-  for (char c : text.substr(0, 80)) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  if (text.size() > 80) out += "...";
-  return out + "'";
+std::string in_quotes(std::string_view text) { return "'" + printable(text) + "'"; }
+
+std::string below(std::string_view path, std::string_view name) {
+  return path.empty() ? printable(name) : std::string(path) + "." + printable(name);
 }
 
-}  // namespace
-
-std::span<const Key> keys() noexcept { return kKeys; }
-std::span<const List> lists() noexcept { return kLists; }
+std::string unknown_text(std::string_view name, std::span<const std::string_view> known, std::string_view section) {
+  if (!section.empty())
+    return "is not a known key here: write '" + printable(name.substr(name.rfind('.') + 1)) + "' below '" +
+           std::string(section) + "'";
+  if (std::string_view near = nearest(name, known); !near.empty())
+    return "is not a known key; did you mean '" + std::string(near) + "'?";
+  return "is not a known key; known here: " + joined(known, "");
+}
 
 std::string environment_name(std::string_view path) {
   std::string out = "MILLRACE_";
@@ -226,8 +264,32 @@ std::string_view kind_text(Kind kind) noexcept {
   return {};
 }
 
+std::string accepted_text(const Key& key) {
+  switch (key.kind) {
+    case Kind::address:
+      return "an address such as localhost:4566, 0.0.0.0:4566 or [::1]:4566";
+    case Kind::region:
+      return "a region name such as us-east-1";
+    case Kind::account:
+      return "twelve digits";
+    case Kind::path:
+      return "a path";
+    case Kind::choice:
+      return "one of " + joined(key.choices, "", key.refused);
+    case Kind::size:
+      return "a size such as 512MiB or 12GiB, " + bounds_text(key);
+    case Kind::duration:
+      return "a duration such as 250ms, 8s or 5m, " + bounds_text(key);
+    case Kind::count:
+      return "a number, " + bounds_text(key);
+    case Kind::boolean:
+      return "true or false";
+  }
+  return {};
+}
+
 std::string bounds_text(const Key& key) {
-  if (key.kind == Kind::choice) return join(key.choices, "`", key.refused);
+  if (key.kind == Kind::choice) return joined(key.choices, "`", key.refused);
   if (key.kind == Kind::boolean) return key.refused == "true" ? "`false`" : key.refused == "false" ? "`true`" : "";
   if (key.kind != Kind::size && key.kind != Kind::duration && key.kind != Kind::count) return {};
   if (key.max == std::numeric_limits<std::uint64_t>::max()) return "at least " + amount_text(key.kind, key.min);
@@ -253,45 +315,49 @@ std::string default_text(const Key& key) {
 
 std::string set_value(const Key& key, std::string_view text, Config& config) {
   if (!key.refused.empty() && text == key.refused)
-    return quoted(text) + " is not available: " + std::string(key.refused_because) + "; use " + default_text(key);
+    return in_quotes(text) + " is not available: " + std::string(key.refused_because) + "; use " + default_text(key);
   auto in_bounds = [&](std::uint64_t amount) -> std::string {
     if (amount >= key.min && amount <= key.max) return {};
-    return quoted(text) + " is out of range: " + bounds_text(key);
+    return in_quotes(text) + " is out of range: " + bounds_text(key);
   };
   switch (key.kind) {
     case Kind::address:
       if (!parse_address(text))
-        return quoted(text) + " is not an address: write localhost:4566, 0.0.0.0:4566 or [::1]:4566";
+        return in_quotes(text) + " is not an address: write localhost:4566, 0.0.0.0:4566 or [::1]:4566";
       config.*std::get<std::string Config::*>(key.target) = text;
       return {};
     case Kind::region:
-      if (text.empty() || text.size() > 64 || !all_of(text, kRegionChars))
-        return quoted(text) + " is not a region name: write one like us-east-1";
+      if (!is_region(text)) return in_quotes(text) + " is not a region name: write one like us-east-1";
       config.*std::get<std::string Config::*>(key.target) = text;
       return {};
     case Kind::account:
-      if (text.size() != 12 || !all_of(text, kDigits)) return quoted(text) + " is not an account: write twelve digits";
+      if (text.size() != 12 || !all_of(text, kDigits))
+        return in_quotes(text) + " is not an account: write twelve digits";
       config.*std::get<std::string Config::*>(key.target) = text;
       return {};
     case Kind::path:
-      if (text.empty() || text.find('\0') != std::string_view::npos) return "is not a path";
+      if (text.empty()) return "is empty: write a path";
+      if (auto wrong = wrong_path(text); !wrong.empty()) return in_quotes(text) + " is not a path: " + wrong;
       config.*std::get<std::filesystem::path Config::*>(key.target) = text;
       return {};
     case Kind::choice:
       if (std::find(key.choices.begin(), key.choices.end(), text) == key.choices.end())
-        return quoted(text) + " is not known: use one of " + join(key.choices, "", key.refused);
+        return in_quotes(text) + " is not known: use one of " + joined(key.choices, "", key.refused);
       config.*std::get<std::string Config::*>(key.target) = text;
       return {};
     case Kind::size: {
       auto bytes = parse_size(text);
-      if (!bytes) return quoted(text) + " is not a size: write 512MiB, 12GiB or a number of bytes";
+      if (too_large(text, parse_size) && !bytes) return in_quotes(text) + " is out of range: " + bounds_text(key);
+      if (!bytes) return in_quotes(text) + " is not a size: write 512MiB, 12GiB or a number of bytes";
       if (auto wrong = in_bounds(*bytes); !wrong.empty()) return wrong;
       config.*std::get<std::size_t Config::*>(key.target) = *bytes;
       return {};
     }
     case Kind::duration: {
       auto duration = parse_duration(text);
-      if (!duration) return quoted(text) + " is not a duration: write 250ms, 8s, 5m or 1h";
+      if (too_large(text, parse_duration) && !duration)
+        return in_quotes(text) + " is out of range: " + bounds_text(key);
+      if (!duration) return in_quotes(text) + " is not a duration: write 250ms, 8s, 5m or 1h";
       if (auto wrong = in_bounds(static_cast<std::uint64_t>(duration->count())); !wrong.empty()) return wrong;
       config.*std::get<std::chrono::milliseconds Config::*>(key.target) = *duration;
       return {};
@@ -299,14 +365,15 @@ std::string set_value(const Key& key, std::string_view text, Config& config) {
     case Kind::count: {
       std::size_t number = 0;
       auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-      if (error == std::errc::result_out_of_range) return quoted(text) + " is out of range: " + bounds_text(key);
-      if (error != std::errc{} || end != text.data() + text.size()) return quoted(text) + " is not a whole number";
+      if (error == std::errc::result_out_of_range) return in_quotes(text) + " is out of range: " + bounds_text(key);
+      if (error != std::errc{} || end != text.data() + text.size())
+        return in_quotes(text) + " is not a whole number: write " + bounds_text(key);
       if (auto wrong = in_bounds(number); !wrong.empty()) return wrong;
       config.*std::get<std::size_t Config::*>(key.target) = number;
       return {};
     }
     case Kind::boolean:
-      if (text != "true" && text != "false") return quoted(text) + " is not true or false";
+      if (text != "true" && text != "false") return in_quotes(text) + " is not true or false: write one of them";
       if (const auto* unset_by_default = std::get_if<std::optional<bool> Config::*>(&key.target))
         config.** unset_by_default = text == "true";
       else
@@ -316,58 +383,38 @@ std::string set_value(const Key& key, std::string_view text, Config& config) {
   return "is of an unknown kind";
 }
 
-std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
-  std::string_view best;
-  std::size_t best_distance = 3;  // more changes than two are another word
-  std::vector<std::size_t> row;
-  for (std::string_view candidate : candidates) {
-    if (word.size() > 64) break;
-    row.resize(candidate.size() + 1);
-    std::iota(row.begin(), row.end(), std::size_t{0});
-    for (std::size_t i = 0; i < word.size(); ++i) {
-      std::size_t diagonal = row[0];
-      row[0] = i + 1;
-      for (std::size_t j = 0; j < candidate.size(); ++j) {
-        bool same =
-            std::tolower(static_cast<unsigned char>(word[i])) == std::tolower(static_cast<unsigned char>(candidate[j]));
-        std::size_t changed = diagonal + (same ? 0 : 1);
-        diagonal = row[j + 1];
-        row[j + 1] = std::min({changed, row[j] + 1, diagonal + 1});
-      }
-    }
-    if (row.back() < best_distance && row.back() < candidate.size()) {
-      best_distance = row.back();
-      best = candidate;
-    }
-  }
-  return best;
-}
-
 std::optional<Address> parse_address(std::string_view text) {
-  std::size_t colon = text.rfind(':');
+  const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos || colon == 0) return std::nullopt;
   std::string_view host = text.substr(0, colon), port = text.substr(colon + 1);
-  if (host.front() == '[') {
-    if (host.size() < 4 || host.back() != ']') return std::nullopt;
-    host = host.substr(1, host.size() - 2);
-    if (!all_of(host, "0123456789abcdefABCDEF:.")) return std::nullopt;
-  } else if (!all_of(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")) {
-    return std::nullopt;  // an IPv6 address without its brackets is told apart from host:port by this too
-  }
-  Address address{std::string(host), 0};
+  boost::system::error_code not_literal;
+  Address address;
   auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), address.port);
   if (port.empty() || error != std::errc{} || end != port.data() + port.size()) return std::nullopt;
+  if (host.front() == '[') {
+    if (host.back() != ']') return std::nullopt;
+    address.host = boost::asio::ip::make_address_v6(host.substr(1, host.size() - 2), not_literal).to_string();
+    if (not_literal) return std::nullopt;
+    return address;
+  }
+  // An IPv6 address without its brackets is told apart from host:port by the characters of a name.
+  if (host.size() > kHostCharactersMax || !all_of(host, kHostChars)) return std::nullopt;
+  address.host = host;
+  for (char& c : address.host) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (all_of(host, "0123456789.")) {
+    address.host = boost::asio::ip::make_address_v4(host, not_literal).to_string();
+    if (not_literal) return std::nullopt;
+  }
   return address;
 }
 
 bool same_listener(const Address& a, const Address& b) {
   if (a.port != b.port || a.port == 0) return false;
-  auto v4 = [](const Address& x) { return x.host.find(':') == std::string::npos; };
-  auto any = [](const Address& x) { return x.host == "0.0.0.0" || x.host == "::"; };
-  auto covers = [&](const Address& wide, const Address& narrow) {
-    if (wide.host == narrow.host) return true;
-    if (narrow.host == "localhost") return any(wide) || wide.host == "127.0.0.1" || wide.host == "::1";
-    return any(wide) && v4(wide) == v4(narrow);
+  auto covers = [](const Address& wide, const Address& narrow) {
+    const bool narrow_v4 = narrow.host.find(':') == std::string::npos;
+    if (wide.host == narrow.host || wide.host == "::") return true;  // :: takes IPv4 too
+    if (wide.host == "0.0.0.0") return narrow_v4;
+    return narrow.host == "localhost" && (wide.host == "127.0.0.1" || wide.host == "::1");
   };
   return covers(a, b) || covers(b, a);
 }

@@ -55,10 +55,19 @@ std::string default_text(const Key& key);
 std::string bounds_text(const Key& key);
 std::string_view kind_text(Kind kind) noexcept;
 
-/// Of `candidates` the one a person most likely meant by `word`; empty when none is near.
-std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
+/// What a key takes, for a message: "twelve digits".
+std::string accepted_text(const Key& key);
 
-/// `host:port`, `[::1]:port`.
+/// The words one after the other, each in `quote`s, all but `without`.
+std::string joined(std::span<const std::string_view> words, std::string_view quote, std::string_view without = {});
+/// A value as a message repeats it.
+std::string in_quotes(std::string_view text);
+/// `path.name`
+std::string below(std::string_view path, std::string_view name);
+/// What is said of a name that is none of `known`. `section`: below which that very name would be right, if any.
+std::string unknown_text(std::string_view name, std::span<const std::string_view> known, std::string_view section);
+
+/// `host:port`, `[::1]:port`. The host in lower case, a literal address in its shortest form, without brackets.
 struct Address {
   std::string host;
   std::uint16_t port = 0;

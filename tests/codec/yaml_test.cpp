@@ -264,5 +264,14 @@ TEST(YamlPlaces, OfANodeIsItsBeginning) {
   EXPECT_EQ(list.line * 100 + list.column, 208u);
 }
 
+// A document takes nothing of ",": a loop over documents would never end there.
+TEST(YamlDocuments, NothingBehindTheFirstIsPassedOver) {
+  for (const char* text : {",", "'a' b\n", "a: 1\n...\nb: 2\n", "a: 1\n---\nb: 2\n"}) {
+    YamlDocument document(text);
+    EXPECT_FALSE(document.readable()) << text;
+    EXPECT_EQ(document.mistakes().size(), 1u) << text;
+  }
+}
+
 }  // namespace
 }  // namespace millrace::codec

@@ -1,12 +1,11 @@
 #include "millrace/config/declare.hpp"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
-#include <fstream>
 #include <nlohmann/json.hpp>
+
+#include "config/support.hpp"
 
 namespace millrace::config {
 namespace {
@@ -49,7 +48,21 @@ class FakeServices final : public gateway::ServiceCaller {
 
 class Declare : public testing::Test {
  protected:
-  void stream(std::string members) { config_.streams.push_back({"events", std::move(members), 7}); }
+  void stream(std::string members, const std::string& name = "events") {
+    const int line = 7 + static_cast<int>(config_.streams.size()) * 10;
+    const std::string path = "streams[" + std::to_string(config_.streams.size()) + "]";
+    config_.streams.push_back(
+        {name, std::move(members), line, path, {{path + ".StreamName", "StreamName", name, line}}});
+  }
+  /// At line 50, with the members at lines 51, 52, ...
+  void delivery_stream(std::vector<std::pair<std::string, std::string>> members = {}) {
+    Declaration declared{"to-s3", R"({"DeliveryStreamName":"to-s3"})", 50, "delivery_streams[0]", {}};
+    for (const auto& [path, value] : members) {
+      const int line = declared.line + static_cast<int>(declared.members.size()) + 1;
+      declared.members.push_back({"delivery_streams[0]." + path, path.substr(path.rfind('.') + 1), value, line});
+    }
+    config_.delivery_streams.push_back(std::move(declared));
+  }
   Result<Notices> run() {
     boost::asio::io_context context;
     std::optional<Result<Notices>> result;
@@ -112,12 +125,24 @@ TEST_F(Declare, KeepsAnExistingStreamAndAppliesTagsAndRetention) {
   EXPECT_EQ(services_.calls[3], R"(DecreaseStreamRetentionPeriod {"RetentionPeriodHours":24,"StreamName":"events"})");
 }
 
-TEST_F(Declare, TellsFileLineAndTheOperationsOwnError) {
+TEST_F(Declare, TellsFileLineAndTheOperationsOwnWords) {
   stream(R"({"StreamName":"events","ShardCount":0})");
   services_.fails("CreateStream", "ValidationException", "too few");
   auto notices = run();
   ASSERT_FALSE(notices);
-  EXPECT_EQ(notices.error().detail, "millrace.yaml:7: stream 'events': CreateStream: ValidationException: too few");
+  EXPECT_EQ(notices.error().detail, "millrace.yaml:7: streams[0]: CreateStream: too few");
+  EXPECT_EQ(notices.error().mistakes, 1u);
+}
+
+TEST_F(Declare, TellsTheTypeOfAnErrorThatIsNotAboutTheInput) {
+  stream(R"({"StreamName":"events"})");
+  services_.fails("CreateStream", "LimitExceededException", "too many");
+  auto notices = run();
+  ASSERT_FALSE(notices);
+  EXPECT_EQ(notices.error().detail, "millrace.yaml:7: streams[0]: CreateStream: LimitExceededException: too many");
+  services_.answers.clear();
+  services_.fails("CreateStream", "InternalFailure", "");
+  EXPECT_EQ(run().error().detail, "millrace.yaml:7: streams[0]: CreateStream: InternalFailure");
 }
 
 TEST_F(Declare, ReadsTheCapitalMessageOfASerializationError) {
@@ -128,9 +153,60 @@ TEST_F(Declare, ReadsTheCapitalMessageOfASerializationError) {
   EXPECT_THAT(notices.error().detail, HasSubstr("SerializationException: not a string"));
 }
 
+TEST_F(Declare, TellsEachDeclarationThatFails) {
+  stream(R"({"StreamName":"a"})", "a");
+  stream(R"({"StreamName":"b"})", "b");
+  delivery_stream();
+  services_.fails("CreateStream", "ValidationException", "wrong");
+  services_.fails("CreateDeliveryStream", "InvalidArgumentException", "wrong too");
+  auto notices = run();
+  ASSERT_FALSE(notices);
+  EXPECT_EQ(notices.error().detail,
+            "millrace.yaml:7: streams[0]: CreateStream: wrong\n"
+            "millrace.yaml:17: streams[1]: CreateStream: wrong\n"
+            "millrace.yaml:50: delivery_streams[0]: CreateDeliveryStream: wrong too");
+  EXPECT_EQ(notices.error().mistakes, 3u);
+}
+
+TEST_F(Declare, DoesNotTellWhatFollowsFromAMistakeBefore) {
+  stream(R"({"StreamName":"events"})");
+  delivery_stream();
+  services_.fails("CreateStream", "ValidationException", "wrong");
+  services_.fails("CreateDeliveryStream", "InvalidArgumentException", "Stream events under account 1 not found.");
+  EXPECT_EQ(run().error().detail, "millrace.yaml:7: streams[0]: CreateStream: wrong");
+}
+
+struct Meant {
+  const char* message;
+  const char* place;
+};
+
+TEST_F(Declare, AnErrorIsToldAtTheMemberThatItNames) {
+  delivery_stream({{"DeliveryStreamName", "to-s3"},
+                   {"KinesisStreamSourceConfiguration", ""},
+                   {"KinesisStreamSourceConfiguration.KinesisStreamARN", "arn:aws:kinesis:us-east-1:1:stream/event"},
+                   {"S3.CompressionFormat", "GZIP"},
+                   {"S3.Processors[0].Type", "Lambda"}});
+  for (const Meant& meant :
+       {Meant{"CompressionFormat GZIP is not supported yet.", "54: delivery_streams[0].S3.CompressionFormat"},
+        Meant{"GZIP wants a CompressionFormat", "54: delivery_streams[0].S3.CompressionFormat"},
+        Meant{"Processor type Lambda is not supported yet.", "55: delivery_streams[0].S3.Processors[0].Type"},
+        Meant{"Stream event under account 1 not found.",
+              "53: delivery_streams[0].KinesisStreamSourceConfiguration.KinesisStreamARN"},
+        Meant{"KinesisStreamSourceConfiguration must be given",
+              "52: delivery_streams[0].KinesisStreamSourceConfiguration"},
+        Meant{"Firehose to-s3 is broken", "50: delivery_streams[0]"},
+        Meant{"Types of events, Lambdas", "50: delivery_streams[0]"}}) {
+    services_.answers.clear();
+    services_.fails("CreateDeliveryStream", "InvalidArgumentException", meant.message);
+    EXPECT_EQ(run().error().detail,
+              std::string("millrace.yaml:") + meant.place + ": CreateDeliveryStream: " + meant.message);
+  }
+}
+
 TEST_F(Declare, CreatesDeliveryStreamsAfterTheirSources) {
   stream(R"({"StreamName":"events"})");
-  config_.delivery_streams.push_back({"to-s3", R"({"DeliveryStreamName":"to-s3"})", 9});
+  delivery_stream();
   services_.stream_is(1, 24);
   services_.delivery_is("CREATING");
   services_.delivery_is("ACTIVE");
@@ -139,16 +215,6 @@ TEST_F(Declare, CreatesDeliveryStreamsAfterTheirSources) {
                                            R"(CreateDeliveryStream {"DeliveryStreamName":"to-s3"})",
                                            R"(DescribeDeliveryStream {"DeliveryStreamName":"to-s3"})",
                                            HasSubstr("DescribeDeliveryStream")));
-}
-
-TEST_F(Declare, RefusedDeliveryStreamIsNamed) {
-  config_.delivery_streams.push_back({"to-s3", R"({"DeliveryStreamName":"to-s3"})", 9});
-  services_.fails("CreateDeliveryStream", "InvalidArgumentException", "no compression yet");
-  auto notices = run();
-  ASSERT_FALSE(notices);
-  EXPECT_EQ(
-      notices.error().detail,
-      "millrace.yaml:9: delivery stream 'to-s3': CreateDeliveryStream: InvalidArgumentException: no compression yet");
 }
 
 class FakeGateway final : public gateway::Gateway {
@@ -169,30 +235,64 @@ class FakeGateway final : public gateway::Gateway {
   std::string refusal;
 };
 
-TEST(DeployApis, PassesTheFilesTextAndTheGatewaysOwnMessage) {
-  std::string pattern = (std::filesystem::temp_directory_path() / "millrace-declare-XXXXXX").string();
-  int descriptor = mkstemp(pattern.data());
-  ASSERT_GE(descriptor, 0);
-  ASSERT_EQ(::write(descriptor, "openapi: 3.0.1\n", 15), 15);
-  ::close(descriptor);
-  Config config;
-  config.file = "millrace.yaml";
-  config.apis.push_back({"ingest", "abcdefghij", pattern, {"PROD"}, 4});
-  FakeGateway gateway;
-  auto deployed = deploy_apis(config, gateway);
-  ASSERT_TRUE(deployed);
-  ASSERT_EQ(gateway.specs.size(), 1u);
-  EXPECT_EQ(gateway.specs[0].openapi_text, "openapi: 3.0.1\n");
-  EXPECT_EQ(gateway.specs[0].openapi_file, pattern);
-  EXPECT_EQ(gateway.specs[0].stages, std::vector<std::string>{"PROD"});
-  gateway.refusal = "api.yaml:3: no paths";
-  auto refused = deploy_apis(config, gateway);
+class Apply : public ConfigFile {
+ protected:
+  Apply() {
+    config_.file = "millrace.yaml";
+    for (const char* name : {"one", "two"}) {
+      const std::string number = std::to_string(config_.apis.size());
+      write("openapi: 3.0.1\n", std::string(name) + ".yaml");
+      const int line = 4 + static_cast<int>(config_.apis.size()) * 10;
+      config_.apis.push_back(
+          {name, "abcdefghi" + number, std::string(name) + ".yaml", {"PROD"}, line, "apis[" + number + "]", line + 2});
+    }
+  }
+  Result<Notices> run() {
+    boost::asio::io_context context;
+    std::optional<Result<Notices>> result;
+    boost::asio::co_spawn(context.get_executor(), apply(config_, gateway_, services_),
+                          [&](std::exception_ptr error, Result<Notices> r) {
+                            if (error) std::rethrow_exception(error);
+                            result = std::move(r);
+                          });
+    context.run();
+    return *result;
+  }
+
+  Config config_;
+  FakeGateway gateway_;
+  FakeServices services_;
+};
+
+TEST_F(Apply, DeploysTheFilesTexts) {
+  ASSERT_TRUE(run());
+  ASSERT_EQ(gateway_.specs.size(), 2u);
+  EXPECT_EQ(gateway_.specs[0].openapi_text, "openapi: 3.0.1\n");
+  EXPECT_EQ(gateway_.specs[0].openapi_file, "one.yaml");
+  EXPECT_EQ(gateway_.specs[0].stages, std::vector<std::string>{"PROD"});
+  EXPECT_EQ(gateway_.specs[1].name, "two");
+}
+
+TEST_F(Apply, TellsTheMistakesOfTheConfigThenThoseOfEachApi) {
+  gateway_.refusal = "api.yaml:3:1: no paths\napi.yaml:4:2: no more";
+  config_.streams.push_back({"events", R"({"StreamName":"events"})", 40, "streams[0]", {}});
+  services_.fails("CreateStream", "ValidationException", "wrong");
+  auto refused = run();
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().detail, "api.yaml:3: no paths");
-  std::filesystem::remove(pattern);
-  auto gone = deploy_apis(config, gateway);
+  EXPECT_EQ(refused.error().detail,
+            "millrace.yaml:40: streams[0]: CreateStream: wrong\n"
+            "api.yaml:3:1: no paths\napi.yaml:4:2: no more\napi.yaml:3:1: no paths\napi.yaml:4:2: no more");
+  EXPECT_EQ(refused.error().mistakes, 5u);
+}
+
+TEST_F(Apply, NamesAnOpenApiFileThatCannotBeRead) {
+  std::filesystem::remove("one.yaml");
+  std::ofstream("two.yaml", std::ios::binary) << std::string((16 << 20) + 1, ' ');
+  auto gone = run();
   ASSERT_FALSE(gone);
-  EXPECT_EQ(gone.error().detail, "millrace.yaml:4: API 'ingest': " + pattern + ": there is no such file");
+  EXPECT_EQ(gone.error().detail,
+            "millrace.yaml:6: apis[0].openapi: one.yaml: there is no such file\n"
+            "millrace.yaml:16: apis[1].openapi: two.yaml: is larger than 16 MiB");
 }
 
 }  // namespace

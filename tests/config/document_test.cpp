@@ -59,13 +59,5 @@ TEST(DefaultConfigFile, IsValidAndNamesEveryKey) {
   EXPECT_EQ(result->config.apis[0].stages, std::vector<std::string>{"PROD"});
 }
 
-TEST(Nearest, FindsASlipAndNothingFar) {
-  std::string_view words[] = {"storage", "streams", "shutdown", "log"};
-  EXPECT_EQ(nearest("storge", words), "storage");
-  EXPECT_EQ(nearest("STREAMS", words), "streams");
-  EXPECT_EQ(nearest("elephant", words), "");
-  EXPECT_EQ(nearest("xyz", words), "");
-}
-
 }  // namespace
 }  // namespace millrace::config

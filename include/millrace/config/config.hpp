@@ -15,24 +15,38 @@
 /// The one table of keys: reads, validates, documents.
 namespace millrace::config {
 
-/// The whole message for the user, naming file, line and key.
+/// `detail` is the whole message for the user: a mistake a line as `file:line: key: what is wrong, what would be
+/// right`, in the order of lines; past the fiftieth only how many there are.
 enum class Errc { invalid = 1 };
-using Error = ErrorOf<Errc>;
+struct Error : ErrorOf<Errc> {
+  std::size_t mistakes = 1;
+};
 template <class T = void>
 using Result = ResultOf<T, Error>;
 
-/// A declared stream or delivery stream: the members of CreateStream / CreateDeliveryStream as JSON text, decoded and
-/// checked by the operation itself when it is declared.
+/// A member of a declaration, at any depth: where it stands in the file.
+struct DeclaredMember {
+  std::string path;   ///< `delivery_streams[0].ExtendedS3DestinationConfiguration.Prefix`
+  std::string name;   ///< the last word of it
+  std::string value;  ///< of a scalar
+  int line = 0;
+};
+/// A declared stream or delivery stream: the members of CreateStream / CreateDeliveryStream as JSON text. Names, types
+/// and bounds were checked by the operation's table of members; what more it asks for it says itself when it is called.
 struct Declaration {
   std::string name;
   std::string json;  ///< a stream's may hold RetentionPeriodHours too, which CreateStream has not
   int line = 0;
+  std::string path = {};                     ///< `streams[0]`
+  std::vector<DeclaredMember> members = {};  ///< in their order
 };
 struct ApiDeclaration {
   std::string name, id;
   std::filesystem::path openapi;
   std::vector<std::string> stages;
   int line = 0;
+  std::string path = {};  ///< `apis[0]`
+  int openapi_line = 0;
 };
 
 struct Config {

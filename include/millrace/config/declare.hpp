@@ -14,10 +14,11 @@ using Notices = std::vector<std::string>;
 
 /// Applies the declared streams and delivery streams by calling the operations in process; returns once all are ACTIVE.
 /// What exists is kept: tags and retention are applied to a stream, all other differences become notices.
-/// @error  file, line and the operation's error text, for the first declaration that fails
+/// @error  every declaration that failed, by the file's line, with the operation's own words
 awaitable<Result<Notices>> declare(const Config& config, gateway::ServiceCaller& services);
 
-/// Deploys the declared APIs.
-Result<std::vector<gateway::ApiSummary>> deploy_apis(const Config& config, gateway::Gateway& gateway);
+/// The same after deploying the declared APIs, so that the mistakes of both are told at once.
+/// @error  every mistake in every OpenAPI file too
+awaitable<Result<Notices>> apply(const Config& config, gateway::Gateway& gateway, gateway::ServiceCaller& services);
 
 }  // namespace millrace::config

@@ -1,0 +1,74 @@
+#pragma once
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "millrace/config/config.hpp"
+
+namespace millrace::config {
+
+/// A config file in a directory of its own, which is the working directory meanwhile.
+class ConfigFile : public testing::Test {
+ protected:
+  ConfigFile() : before_(std::filesystem::current_path()) {
+    std::string pattern = (std::filesystem::temp_directory_path() / "millrace-config-XXXXXX").string();
+    directory_ = mkdtemp(pattern.data());
+    std::filesystem::current_path(directory_);
+  }
+  ~ConfigFile() override {
+    std::filesystem::current_path(before_);
+    std::filesystem::remove_all(directory_);
+  }
+
+  static std::filesystem::path write(std::string_view text, std::string_view name = "millrace.yaml") {
+    std::filesystem::path path = name;
+    std::ofstream(path, std::ios::binary) << text;
+    return path;
+  }
+  static Config loaded(std::string_view text, const Environment& environment = {}) {
+    auto result = load(write(text), environment);
+    EXPECT_TRUE(result) << (result ? "" : result.error().detail);
+    return result ? result->config : Config{};
+  }
+  static std::string error(std::string_view text, const Environment& environment = {}) {
+    auto result = load(write(text), environment);
+    return result ? "no error" : result.error().detail;
+  }
+  /// The same, where all of it is about the file: without its name.
+  static std::string error_in_file(std::string_view text) {
+    const std::string detail = error(text);
+    std::string lines;
+    for (std::string_view rest = detail; !rest.empty();) {
+      std::string_view line = rest.substr(0, rest.find('\n'));
+      rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+      EXPECT_TRUE(line.starts_with("millrace.yaml:")) << line;
+      lines.append(lines.empty() ? "" : "\n").append(line.substr(std::string_view("millrace.yaml:").size()));
+    }
+    return lines;
+  }
+
+  std::filesystem::path directory_;
+
+ private:
+  std::filesystem::path before_;
+};
+
+struct Mistake {
+  std::string name, text, said;  ///< `said`: line, key and message
+};
+inline void PrintTo(const Mistake& mistake, std::ostream* out) { *out << mistake.name; }
+inline std::string name_of(const testing::TestParamInfo<Mistake>& mistake) { return mistake.param.name; }
+
+inline std::string repeated(std::string_view text, int count) {
+  std::string out;
+  for (int i = 0; i < count; ++i) out += text;
+  return out;
+}
+
+}  // namespace millrace::config
