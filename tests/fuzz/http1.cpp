@@ -107,8 +107,9 @@ void check_pieces(std::string_view bytes, const ParsedStream& whole, const Piece
   for (std::size_t at = head.find('\n'); at < head_end; at = head.find('\n', at + 1))
     bare |= at == 0 || head[at - 1] != '\r';
   if (!undecided(whole) || head_end != std::string_view::npos) {
-    // The version may have come while the rest of its line, which spoils it, has not.
-    const bool early = cut.status == 505 && whole.status == 400;
+    // The words taken for another version may have come while the rest of the line has not, or the other way round.
+    const auto version = [](const ParsedStream& s) { return s.status == 505 || s.status == 400; };
+    const bool early = version(cut) && version(whole);
     if ((bare || early) && cut.end == End::bad_head) cut.status = whole.status;
     require(cut == whole, "pieces change nothing");
     return;
