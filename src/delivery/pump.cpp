@@ -19,6 +19,8 @@ constexpr std::size_t kPageBytesMin = 64u << 10;
 constexpr std::size_t kPageRecordsMax = 10'000;
 /// Records of one gather write: two slices each, within WriterSlots::kWriterBytes with the views made of them.
 constexpr std::size_t kGatherRecordsMax = 1024;
+/// Small ranges of several shards are written together, up to so many bytes of them.
+constexpr std::size_t kGatherBytesMax = 64u << 10;
 /// A shard's share of what is missing is not cut finer than this, nor than kShareStep for each shard there is: few
 /// shards reach the size to the record, many do not wake the pump for crumbs.
 constexpr std::uint64_t kShareStep = 16, kShareMin = 4096;
@@ -446,10 +448,12 @@ awaitable<std::optional<std::string>> Pump::write(const Plan& plan, Written& wri
       object_key(spec_.s3.prefix, spec_.name, plan.version, plan.instant, object_uuid(stored_.incarnation, plan));
   auto upload = co_await dependencies_.objects.begin_upload(spec_.s3.bucket, key, true);
   if (!upload) co_return upload.error().detail;
+  Gathered gathered;
   for (const ShardRange& range : plan.ranges) {
-    auto why = co_await write_range(range, **upload, written);
+    auto why = co_await write_range(range, **upload, written, gathered);
     if (why) co_return why;
   }
+  if (auto why = co_await append(**upload, gathered)) co_return why;
   if (written.records == 0) co_return std::nullopt;  // all of it left the source: no empty object
   if (stopping()) co_return "stopped";
   auto committed = co_await (*upload)->commit();
@@ -457,13 +461,23 @@ awaitable<std::optional<std::string>> Pump::write(const Plan& plan, Written& wri
   co_return std::nullopt;
 }
 
+awaitable<std::optional<std::string>> Pump::append(objects::Upload& upload, Gathered& gathered) {
+  if (!gathered.pieces.empty()) {
+    auto appended = co_await upload.append(gathered.pieces);
+    if (!appended) co_return appended.error().detail;
+  }
+  gathered.pieces.clear();
+  gathered.batches.clear();
+  gathered.bytes = 0;
+  co_return std::nullopt;
+}
+
 awaitable<std::optional<std::string>> Pump::write_range(const ShardRange& range, objects::Upload& upload,
-                                                        Written& written) {
+                                                        Written& written, Gathered& gathered) {
   const auto found = sources_.find(range.shard);
   BatchPlanner::Count& count = written.by_shard[range.shard];
   Position at = range.from;
   bool gap = found == sources_.end() || !found->second.exact;
-  std::vector<Slice> pieces;
   while (found != sources_.end() && at < range.to) {
     log::ReadRequest request;
     request.from = at;
@@ -482,24 +496,24 @@ awaitable<std::optional<std::string>> Pump::write_range(const ShardRange& range,
         at = Position{position.get() + 1};
         log::RecordView record;
         next_record = log::read_record(next_record, record);
-        pieces.push_back({record.data, {}});  // `batch` outlives the write
-        if (!delimiter_.empty()) pieces.push_back({delimiter_, {}});
+        gathered.pieces.push_back({record.data, {}});  // `batch` outlives them
+        if (!delimiter_.empty()) gathered.pieces.push_back({delimiter_, {}});
         ++count.records;
         ++written.records;
         count.data_bytes += record.data.size();
         written.bytes += record.data.size() + delimiter_.size();
-        if (pieces.size() < 2 * kGatherRecordsMax) continue;
-        auto appended = co_await upload.append(pieces);
-        if (!appended) co_return appended.error().detail;
-        pieces.clear();
+        if (gathered.pieces.size() < 2 * kGatherRecordsMax) continue;
+        auto why = co_await append(upload, gathered);
+        if (why) co_return why;
       }
-    }
-    if (!pieces.empty()) {
-      auto appended = co_await upload.append(pieces);
-      if (!appended) co_return appended.error().detail;
-      pieces.clear();
+      gathered.bytes += run.bytes.size();
     }
     at = std::max(at, batch->next);
+    gathered.batches.push_back(std::move(*batch));
+    if (gathered.bytes >= kGatherBytesMax) {
+      auto why = co_await append(upload, gathered);
+      if (why) co_return why;
+    }
     if (stopping()) co_return "stopped";
   }
   if (gap || at < range.to) written.with_gaps.push_back(range.shard);

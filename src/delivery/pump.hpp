@@ -78,6 +78,12 @@ class Pump {
     std::uint64_t records = 0, bytes = 0;
     std::vector<std::uint32_t> with_gaps;  // shards that lost records, or whose epoch changed inside the range
   };
+  /// Records of one or several shards that go to the file together: many small ranges do not cost a write each.
+  struct Gathered {
+    std::vector<Slice> pieces;
+    std::vector<log::ReadBatch> batches;  // what the pieces point into
+    std::size_t bytes = 0;                // of the batches
+  };
 
   awaitable<void> run();
   /// One decision; false when nothing will ever be left to do.
@@ -104,7 +110,9 @@ class Pump {
   /// Until it is written or the pump stops.
   awaitable<void> deliver(Plan plan);
   awaitable<std::optional<std::string>> write(const Plan& plan, Written& written);
-  awaitable<std::optional<std::string>> write_range(const ShardRange& range, objects::Upload& upload, Written& written);
+  awaitable<std::optional<std::string>> write_range(const ShardRange& range, objects::Upload& upload, Written& written,
+                                                    Gathered& gathered);
+  static awaitable<std::optional<std::string>> append(objects::Upload& upload, Gathered& gathered);
   awaitable<std::optional<std::string>> persist();
   void failed(const std::string& why);
   /// False when the pump stops. A flush cuts it short.

@@ -192,6 +192,27 @@ TEST(DeliveredObject, LargeRecordsArriveWhole) {
   EXPECT_EQ(only(world.objects()), "small" + large);
 }
 
+TEST(DeliveredObject, GathersWhatManyShardsHaveIntoFewWrites) {
+  constexpr std::uint32_t kMany = 300;
+  World world;
+  world.begin(kMany, 1, 60s, true);
+  std::string expected;
+  for (std::uint32_t shard = 0; shard < kMany; ++shard) {
+    // Most have a little; two have more than goes to one write.
+    for (int i = 0; i < (shard % 150 == 7 ? 1'500 : 1); ++i) {
+      const std::string data = std::to_string(shard) + ":" + std::to_string(i) + std::string(100, 'x');
+      world.put(data, shard);
+      expected += data + "\n";
+    }
+  }
+  std::size_t writes = 0;
+  world.files->on_change([&](std::string_view call, const fs::path&) { return writes += call == "write", 0; });
+  world.advance(60s);
+  EXPECT_EQ(only(world.objects()), expected);
+  EXPECT_GE(writes, 1u);
+  EXPECT_LE(writes, 20u);
+}
+
 // ---- failures
 
 TEST(DeliveryFailure, AFaultAtAnyFileCallLosesNothingAndRepeatsNothing) {
