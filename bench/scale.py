@@ -20,7 +20,7 @@ STREAMS_SMALL, STREAMS_LARGE = 200, 10_000  # 200: a page of ListStreams is full
 IDLE_SECONDS = 20
 SOURCES, SHARDS_IN_ALL = 64, 1_000
 OBJECTS_LARGE = 1_000_000
-DELIVERIES = 16               # delivery streams of the cell with objects: so many objects a flush
+DELIVERIES, FLUSHES = 16, 40  # delivery streams of the cell with objects, an object each a flush; flushes a turn
 FULL_LIMIT_MIB, FULL_SECONDS = 256, 60
 FULL_RECORDS = 150_000        # of 1 KiB: they stay, the rest comes and goes
 
@@ -164,7 +164,9 @@ class Account:
         random.Random(1).shuffle(self.names)
         for name in self.names:
             client.call("CreateStream", StreamName=name, ShardCount=1)
+            client.call("PutRecord", StreamName=name, Data=wire.data(100), PartitionKey="k")
         self.ordered = sorted(self.names)
+        self.next = 0
 
     def take_turn(self):
         client = self.client
@@ -175,13 +177,16 @@ class Account:
         some = self.names[:STREAMS_SMALL]
         for name, after in (("first", "a"), ("middle", self.ordered[len(self.ordered) // 2 - 50]),
                             ("last", self.ordered[-101])):
-            take("ListStreams, page in the %s place" % name, "ListStreams",
+            take("ListStreams, %s page" % name, "ListStreams",
                  [{"ExclusiveStartStreamName": after, "Limit": 100}])
         take("DescribeStreamSummary", "DescribeStreamSummary", [{"StreamName": name} for name in some])
         take("ListShards", "ListShards", [{"StreamName": name} for name in some])
         put = {"Data": wire.data(100), "PartitionKey": wire.key()}
         take("PutRecord to one stream", "PutRecord", [{"StreamName": some[0], **put}])
         take("PutRecord to 200 streams in turn", "PutRecord", [{"StreamName": name, **put} for name in some])
+        there = [self.names[(self.next + i) % len(self.names)] for i in range(REQUESTS)]
+        self.next += REQUESTS
+        take("PutRecord to all in turn", "PutRecord", [{"StreamName": name, **put} for name in there])
         spare = ["spare-%d" % (self.spare + i) for i in range(100)]
         self.spare += len(spare)
         take("CreateStream", "CreateStream", [{"StreamName": name, "ShardCount": 1} for name in spare], len(spare))
@@ -208,7 +213,7 @@ def stream_cells(options):
 class Tree:
     def __init__(self, server, client):
         self.server, self.client = server, client
-        self.micros, self.cpu, self.objects = [], 0.0, 0
+        self.micros, self.cpu_micros = [], []
         self.raw = server.directory / "data" / "s3" / "lake" / "raw"
         self.filled = None
         for i in range(DELIVERIES):
@@ -236,30 +241,33 @@ class Tree:
             os.write(file, content)
             os.close(file)
         os.close(directory)
+        os.sync()
 
-    def flush(self, count=1):
-        for _ in range(count):
-            for i in range(DELIVERIES):
-                self.client.call("PutRecord", StreamName="source-%d" % i, Data=wire.data(100), PartitionKey="k")
-            cpu, begun = self.server.cpu_seconds(), time.perf_counter()
-            self.client.page("POST", "/_millrace/flush")
-            self.micros.append((time.perf_counter() - begun) * 1e6 / DELIVERIES)
-            self.cpu += self.server.cpu_seconds() - cpu
-            self.objects += DELIVERIES
+    def flush(self):
+        """An object of each delivery stream: microseconds, and of CPU, an object."""
+        for i in range(DELIVERIES):
+            self.client.call("PutRecord", StreamName="source-%d" % i, Data=wire.data(100), PartitionKey="k")
+        cpu, begun = self.server.cpu_seconds(), time.perf_counter()
+        self.client.page("POST", "/_millrace/flush")
+        took = time.perf_counter() - begun
+        return took * 1e6 / DELIVERIES, (self.server.cpu_seconds() - cpu) * 1e6 / DELIVERIES
 
     def take_turn(self):
         here = self.raw / self.hour()
         if self.filled and here != self.filled:  # the hour has changed: the full directory goes with it
             here.parent.mkdir(parents=True, exist_ok=True)
             self.filled = self.filled.rename(here)
-        self.flush(40)
+        for _ in range(FLUSHES):
+            micros, cpu_micros = self.flush()
+            self.micros.append(micros)
+            self.cpu_micros.append(cpu_micros)
         if self.raw / self.hour() != here:
             raise SystemExit("the hour changed in the middle of a turn: run the cell again")
 
     def figures(self):
         there = sum(1 for hour in self.raw.glob("*/*/*/*") for _ in os.scandir(hour))
-        return {"object_us": statistics.median(self.micros), "object_cpu_us": self.cpu * 1e6 / self.objects,
-                "objects in the tree": there}
+        return {"objects in the tree": there, "an object, p50_us": statistics.median(self.micros),
+                "an object, cpu_us": statistics.median(self.cpu_micros)}
 
 
 def object_cells(options):
@@ -271,8 +279,8 @@ def object_cells(options):
         small, large = tree(), tree()
         large.fill(OBJECTS_LARGE)
         for one in (small, large):
-            one.flush(10)  # warms up
-            one.micros, one.cpu, one.objects = [], 0.0, 0
+            for _ in range(10):
+                one.flush()  # warms up
         for one in in_turns(options, [small, large]):
             one.take_turn()
         yield "an empty hour, and one with 1 million objects", {"small": small.figures(), "large": large.figures()}
@@ -335,7 +343,7 @@ def full_cells(options):
         while time.monotonic() < end:
             # What is left of the memory goes to a stream that is filled, put to in vain, delivered and deleted.
             name = "turn-%d" % turns
-            client.create(name, shards=1)
+            client.create(name, shards=(1, 200, 20)[turns % 3])  # large chunks, many small ones, some of each
             client.deliver(name, name)
             for until in (None, 0.3):
                 now_stored, now_refused = put_all(client, name, until and time.monotonic() + until)

@@ -102,7 +102,7 @@ Block ChunkPool::allocate(std::size_t bytes) {
       untouched = all & ~(r.touched[first / kGranulesATop] >> shift);
       r.touched[first / kGranulesATop] |= all << shift;
       touched_granules_ += static_cast<std::size_t>(std::popcount(untouched));
-      over = untouched != 0 && held_bytes() > budget_.bytes_max(Account::chunks);
+      over = untouched != 0 && holds_too_much();
       break;
     }
     const bool first = regions_.empty();
@@ -163,7 +163,7 @@ Block ChunkPool::allocate_large(std::size_t bytes) {
     {
       std::lock_guard lock(mutex_);
       large_used_bytes_ += size;
-      over = held_bytes() > budget_.bytes_max(Account::chunks);
+      over = holds_too_much();
     }
     if (over) trim();
     touch(at, size);
@@ -224,7 +224,7 @@ std::uint32_t ChunkPool::take_block(unsigned order) noexcept {
 
 void ChunkPool::trim() {
   std::unique_lock lock(mutex_);
-  while (held_bytes() > budget_.bytes_max(Account::chunks)) {
+  while (holds_too_much()) {
     if (!large_.empty()) {
       const Large large = large_.back();
       large_.pop_back();

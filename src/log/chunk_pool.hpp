@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -58,8 +59,9 @@ class Block {
 /// Where chunk memory comes from: 1 MiB pieces of large regions, halved and merged again as buddies, so that what big
 /// chunks leave serves small ones and the other way round. What was in use before is taken first: it needs no page
 /// faults. Memory is touched by the thread that asks, with no lock held. Only what is in use counts in Account::chunks,
-/// but free memory stays with the pool until it and what is in use pass the account's limit: blocks of one size leave
-/// gaps where those of another do not fit, and then the gaps go back to the kernel. Thread-safe.
+/// but free memory stays with the pool while all of its memory and what other accounts hold are within the budget:
+/// blocks of one size leave gaps where those of another do not fit, and such gaps go back to the kernel then.
+/// Thread-safe.
 class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
  public:
   /// `budget` outlives every block.
@@ -78,6 +80,10 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
     std::size_t large_kept_bytes = 0;
   };
   Stats stats() const;
+
+  /// Gives free memory back to the kernel while the pool holds too much. Done when more is taken; for what other
+  /// accounts have taken since then, somebody has to ask now and then.
+  void trim();
 
   /// A put is refused for want of memory: said in the log, at most once a minute.
   void tell_refused(std::int64_t now_ms);
@@ -119,8 +125,12 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
   std::size_t held_bytes() const noexcept {
     return touched_granules_ * kGranuleBytes + large_used_bytes_ + large_bytes_;
   }
-  /// Gives memory that nobody uses back to the kernel until what is held is within the account's limit.
-  void trim();
+  bool holds_too_much() const noexcept {
+    const std::size_t used = budget_.used(), chunks = budget_.used(Account::chunks);
+    const std::size_t others = used > chunks ? used - chunks : 0;
+    return held_bytes() >
+           std::min(budget_.bytes_max(Account::chunks), budget_.bytes_max() - std::min(budget_.bytes_max(), others));
+  }
   Region& region(std::uint32_t id) noexcept { return regions_[id >> kGranuleBits]; }
   static std::uint32_t granule(std::uint32_t id) noexcept { return id & ((1u << kGranuleBits) - 1); }
   void give_back(std::uint32_t id, char* bytes, std::size_t size) noexcept;

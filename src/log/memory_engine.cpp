@@ -150,6 +150,7 @@ class Registry final : public Expiry, public std::enable_shared_from_this<Regist
       if (!armed_ || generation != generation_) return;  // disarmed, perhaps armed anew, while this was on its way
     }
     expire_all();
+    pool_->trim();
     {
       std::lock_guard lock(mutex_);
       if (!armed_ || generation != generation_) return;

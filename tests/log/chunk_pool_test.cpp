@@ -140,6 +140,24 @@ TEST(ChunkPool, WhatWentBackToTheKernelComesAnew) {
     for (std::size_t i = 0; i < block->size(); i += 4096) ASSERT_EQ(block->data()[i], 0);
 }
 
+TEST(ChunkPool, FreeMemoryMakesRoomForWhatOthersHoldOfTheBudget) {
+  MemoryBudget budget{8 * kChunkBytesMax, kChunkBytesMax};
+  auto pool = std::make_shared<ChunkPool>(budget);
+  std::vector<Block> blocks;
+  for (int i = 0; i < 7; ++i) blocks.push_back(pool->allocate(kChunkBytesMax));
+  blocks.resize(2);
+  pool->trim();
+  EXPECT_EQ(pool->stats().touched_bytes, 7 * kChunkBytesMax);
+  const Reservation bodies = Reservation::take(budget, Account::bodies, 4 * kChunkBytesMax);
+  ASSERT_TRUE(bodies);
+  pool->trim();
+  EXPECT_EQ(pool->stats().touched_bytes, 4 * kChunkBytesMax);
+  const Reservation replies = Reservation::take(budget, Account::replies, 2 * kChunkBytesMax);
+  ASSERT_TRUE(replies);
+  pool->trim();
+  EXPECT_EQ(pool->stats().touched_bytes, 2 * kChunkBytesMax) << "what is in use stays";
+}
+
 TEST(ChunkPool, LargeBlocksAreExactAndKeptForTheNext) {
   Pool p;
   Block large = p.pool->allocate(kChunkBytesMax + 1);

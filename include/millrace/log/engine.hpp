@@ -135,7 +135,8 @@ class Engine {
 
 /// The local engine, memory form: chunks from 16 KiB doubling to 1 MiB in reused huge-page regions, accounted to
 /// Account::chunks. One retention sweep a minute on the domain clock for all logs, and one when the budget refuses.
-/// The clock outlives the engine and its logs; the budget outlives every RecordRun too.
+/// Free memory is kept as far as the budget has room for it. The clock outlives the engine and its logs; the budget
+/// outlives every RecordRun too.
 struct MemoryEngineOptions {
   std::chrono::milliseconds sweep_every = std::chrono::minutes{1};
 };
