@@ -128,6 +128,9 @@ class AwsHandler final : public http::Handler {
   Rejection reject(int status) const noexcept override {
     static constexpr http::Header kFields[] = {{"Content-Type", kJsonType}};
     switch (status) {
+      case 417:
+        return {417, kFields,
+                R"({"__type":"ExpectationFailed","message":"Only the expectation 100-continue is known here."})"};
       case 431:
         return {431, kFields,
                 R"({"__type":"RequestHeaderSectionTooLarge","message":"The headers of the request are too large."})"};

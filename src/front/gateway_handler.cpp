@@ -18,10 +18,16 @@ class GatewayHandler final : public http::Handler {
   Rejection reject(int status) const noexcept override {
     static constexpr http::Header kFields[] = {{"Content-Type", "application/json"}};
     switch (status) {
+      case 417:
+        return {417, kFields, R"({"message":"Expectation Failed"})"};
       case 431:
         return {431, kFields, R"({"message":"Request header fields too large"})"};
       case 500:
         return {500, kFields, R"({"message": "Internal server error"})"};
+      case 501:
+        return {501, kFields, R"({"message":"Not Implemented"})"};
+      case 505:
+        return {505, kFields, R"({"message":"HTTP Version Not Supported"})"};
       default:
         return {status, kFields, R"({"message":"Bad Request"})"};
     }

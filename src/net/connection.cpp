@@ -169,16 +169,8 @@ void Connection::begin_request() {
   Counters::add(core_->counters(served_->options.kind).requests);
   request_.method = parser_->method();
   request_.target = parser_->target();
-  std::string_view path = request_.target;
-  if (!path.starts_with('/')) {
-    // "http://host/path" of a proxy's client; "*" and "host:port" have no path.
-    const auto scheme = path.find("://");
-    const auto slash = scheme == std::string_view::npos ? scheme : path.find_first_of("/?", scheme + 3);
-    path = slash == std::string_view::npos ? std::string_view{} : path.substr(slash);
-  }
-  const auto question = path.find('?');
-  request_.query = question == std::string_view::npos ? std::string_view{} : path.substr(question + 1);
-  request_.path = path.substr(0, question);
+  request_.query = parser_->query();
+  request_.path = parser_->path();
   if (request_.path.empty()) request_.path = "/";
   request_.protocol = parser_->http11() ? "HTTP/1.1" : "HTTP/1.0";
   request_.peer_address = peer_;

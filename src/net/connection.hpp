@@ -54,8 +54,8 @@ class RequestBody final : public http::Body {
   /// The handler is done: lends the memory back.
   void end() noexcept { block_.give_back(); }
   bool complete() const noexcept { return complete_; }
-  /// Whether the peer may be waiting for leave to send.
-  bool continue_pending() const noexcept { return expects_continue_; }
+  /// Whether the peer may be waiting for leave to send: not one that has begun to.
+  bool continue_pending() const noexcept;
   /// Whether reading what the handler leaves over is worth keeping the connection for.
   bool worth_draining() const noexcept;
   /// Reads what is left over; false when that is too much.

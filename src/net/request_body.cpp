@@ -30,8 +30,10 @@ std::optional<std::uint64_t> RequestBody::length() const noexcept {
   return announced_;
 }
 
+bool RequestBody::continue_pending() const noexcept { return expects_continue_ && connection_.input_.unread().empty(); }
+
 bool RequestBody::worth_draining() const noexcept {
-  return !broken_ && !expects_continue_ && (complete_ || chunked_ || left_ <= kDrainBytesMax);
+  return !broken_ && !continue_pending() && (complete_ || chunked_ || left_ <= kDrainBytesMax);
 }
 
 void RequestBody::used(std::size_t bytes) noexcept {

@@ -1,8 +1,9 @@
 #include "net/request_parser.hpp"
 
+#include <algorithm>
+#include <array>
 #include <boost/beast/http/error.hpp>
 #include <functional>
-#include <utility>
 
 namespace millrace::net {
 
@@ -10,23 +11,31 @@ namespace beast_http = boost::beast::http;
 
 namespace {
 
+bool digit(char c) noexcept { return c >= '0' && c <= '9'; }
+
 /// Whether the request line that `bytes` begins with names another HTTP version: "HTTP/2.0".
 bool other_version(std::string_view bytes) noexcept {
   const std::string_view line = bytes.substr(0, bytes.find('\r'));
   const auto space = line.rfind(' ');
   if (space == std::string_view::npos) return false;
   const std::string_view version = line.substr(space + 1);
-  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
   return version.size() == 8 && version.starts_with("HTTP/") && digit(version[5]) && version[6] == '.' &&
          digit(version[7]) && version != "HTTP/1.0" && version != "HTTP/1.1";
 }
 
-/// Whether a head that goes on like `bytes`, seen before up to `seen`, can no longer end well: a line has no carriage
-/// return, or the empty line has come and the line before it is not over.
-bool lost(std::string_view bytes, std::size_t seen) noexcept {
-  for (auto feed = bytes.find('\n', seen); feed != std::string_view::npos; feed = bytes.find('\n', feed + 1))
-    if (feed == 0 || bytes[feed - 1] != '\r' || bytes.substr(0, feed).ends_with("\r\n\r")) return true;
-  return false;
+/// What a host and port are written with (RFC 3986: unreserved, sub-delims, escapes, an address in brackets). Not '@':
+/// a host has no user here.
+constexpr auto kHostChars = [] {
+  std::array<bool, 256> chars{};
+  for (int c = '0'; c <= '9'; ++c) chars[static_cast<std::size_t>(c)] = true;
+  for (int c = 'a'; c <= 'z'; ++c) chars[static_cast<std::size_t>(c)] = true;
+  for (int c = 'A'; c <= 'Z'; ++c) chars[static_cast<std::size_t>(c)] = true;
+  for (const char c : std::string_view("-._~!$&'()*+,;=%:[]")) chars[static_cast<unsigned char>(c)] = true;
+  return chars;
+}();
+
+bool is_host(std::string_view text) noexcept {
+  return std::all_of(text.begin(), text.end(), [](char c) { return kHostChars[static_cast<unsigned char>(c)]; });
 }
 
 std::string_view view(boost::beast::string_view text) noexcept { return {text.data(), text.size()}; }
@@ -38,67 +47,106 @@ RequestParser::Step RequestParser::parse_head(std::string_view bytes, std::size_
   ErrorCode error;
   consumed = put(boost::asio::buffer(bytes.data(), bytes.size()), error);
   if (!error) return Step::done;
-  // Beast asks for more until the empty line has come, and for some heads after it: their peers would wait in vain.
-  if (error == beast_http::error::need_more) {
-    const std::string_view left = bytes.substr(consumed);
-    const std::size_t seen = std::exchange(seen_, left.size());
-    return lost(left, seen > consumed ? seen - consumed : 0) ? Step::failed : Step::need_more;
-  }
-  if (error == beast_http::error::header_limit)
-    status_ = 431;
+  if (error == beast_http::error::need_more) return Step::need_more;
+  if (error == beast_http::error::header_limit)  // Beast says so of a long folded value too
+    status_ = bytes.size() < head_bytes_max_ && headers_.size() < kFieldsMax ? 400 : 431;
   else if (error == beast_http::error::bad_version && other_version(bytes.substr(consumed)))
     status_ = 505;
   return Step::failed;
 }
 
-void RequestParser::on_request_impl(Verb, Text method, Text target, int version, ErrorCode&) {
+void RequestParser::on_request_impl(Verb, Text method, Text target, int version, ErrorCode& error) {
   method_ = view(method);
   target_ = view(target);
   version_ = version;
+  if (!split_target()) error = beast_http::error::bad_target;
+}
+
+/// False for what is no target of a request to an origin: another scheme, "host:port" of CONNECT, a fragment, bytes
+/// beyond ASCII.
+bool RequestParser::split_target() noexcept {
+  for (const char c : target_)
+    if (c == '#' || static_cast<unsigned char>(c) > '~') return false;
+  std::string_view path = target_;
+  if (!path.starts_with('/')) {
+    if (path == "*") return method_ == "OPTIONS";
+    const auto scheme = path.find("://");
+    if (scheme == std::string_view::npos ||
+        (!http::same_token(path.substr(0, scheme), "http") && !http::same_token(path.substr(0, scheme), "https")))
+      return false;
+    path.remove_prefix(scheme + 3);
+    authority_ = path.substr(0, path.find_first_of("/?"));
+    path.remove_prefix(authority_.size());
+    if (authority_.empty() || !is_host(authority_)) return false;
+  }
+  const auto question = path.find('?');
+  if (question != std::string_view::npos) query_ = path.substr(question + 1);
+  path_ = path.substr(0, question);
+  return method_ != "CONNECT";
+}
+
+/// Whether a value went over more than one line: then it is either copied out of the buffer or stands behind a break.
+bool RequestParser::folded(std::string_view name, std::string_view value) const noexcept {
+  const std::less<> before;
+  const char* const after_name = name.data() + name.size();
+  if (before(value.data(), after_name) || !before(value.data(), buffer_.data() + buffer_.size())) return true;
+  return std::find(after_name, value.data(), '\n') != value.data();
 }
 
 void RequestParser::on_field_impl(Field field, Text name, Text value, ErrorCode& error) {
+  if (folded(view(name), view(value))) {
+    error = beast_http::error::bad_obs_fold;
+    return;
+  }
   if (in_body_) return;  // trailers are not part of what a handler sees
+  std::string_view text = view(value);
   switch (field) {
     case Field::transfer_encoding:
       // A coding not undone here would leave the body's end unknown, and the rest taken for another request.
       if (version_ < 11) {
         error = beast_http::error::bad_transfer_encoding;
-      } else if (!http::same_token(view(value), "chunked")) {
+      } else if (!http::same_token(text, "chunked")) {
         status_ = 501;
         error = beast_http::error::bad_transfer_encoding;
       }
       transfer_coding_ = true;
       break;
     case Field::content_length:
-      if (transfer_coding_) error = beast_http::error::bad_content_length;
+      // Beast takes lists and repetitions of one number; whoever stands in front may not.
+      if (transfer_coding_ || ++lengths_ > 1 || !std::all_of(text.begin(), text.end(), digit))
+        error = beast_http::error::bad_content_length;
       break;
     case Field::host:
-      if (++hosts_ > 1) error = beast_http::error::bad_field;
+      if (++hosts_ > 1 || !is_host(text)) error = beast_http::error::bad_field;
+      if (!authority_.empty()) text = authority_;  // RFC 9112, 3.2.2: the field is passed over then
       break;
     case Field::expect:
-      expects_continue_ = version_ >= 11 && http::same_token(view(value), "100-continue");
+      if (version_ < 11) break;
+      if (http::same_token(text, "100-continue")) {
+        expects_continue_ = true;
+      } else {
+        status_ = 417;
+        error = beast_http::error::bad_value;
+      }
       break;
     default:
       break;
   }
-  if (error) return;
-  const std::less<> before;
-  std::string_view text = view(value);
-  if (!text.empty() && (before(text.data(), buffer_.data()) || !before(text.data(), buffer_.data() + buffer_.size())))
-    text = folded_.emplace_front(text);
-  headers_.add(view(name), text);
+  if (!error && headers_.size() == kFieldsMax) error = beast_http::error::header_limit;
+  if (!error) headers_.add(view(name), text);
 }
 
 void RequestParser::on_header_impl(ErrorCode& error) {
   in_body_ = true;
   if (version_ >= 11 && hosts_ == 0) error = beast_http::error::bad_field;
+  if (hosts_ == 0 && !authority_.empty()) headers_.add("Host", authority_);
 }
 
 RequestParser::Step RequestParser::parse_chunks(std::string_view bytes, std::size_t& consumed,
                                                 std::string_view& piece) {
   // Between chunks at least "0\r\n\r\n" is still to come; Beast takes less for granted not to be asked about.
   constexpr std::size_t kLeastTail = 5;
+  buffer_ = bytes;
   consumed = 0;
   piece = {};
   while (!is_done()) {

@@ -1,8 +1,6 @@
 #pragma once
 #include <boost/beast/http/basic_parser.hpp>
 #include <cstdint>
-#include <forward_list>
-#include <string>
 #include <string_view>
 
 #include "millrace/base/http.hpp"
@@ -10,12 +8,15 @@
 namespace millrace::net {
 
 /// One request's head, and its chunked body, out of the read buffer. Beast knows the protocol; fields become views into
-/// the buffer, without an allocation each. What Beast lets pass and a front must not (unknown transfer codings, two
-/// Host fields) is refused here.
+/// the buffer, without an allocation each. What Beast lets pass and a front must not (unknown transfer codings, a
+/// length given twice, folded lines, two Host fields) is refused here. Every form and its answer: docs/http.md.
 class RequestParser final : public boost::beast::http::basic_parser<true> {
  public:
+  static constexpr std::size_t kFieldsMax = 256;  // of a head: each takes memory beside the buffer
+
   /// Fields go to `headers`, whose views live as long as the buffer and this parser.
-  RequestParser(http::Headers& headers, std::size_t head_bytes_max) : headers_(headers) {
+  RequestParser(http::Headers& headers, std::size_t head_bytes_max)
+      : headers_(headers), head_bytes_max_(head_bytes_max) {
     header_limit(static_cast<std::uint32_t>(head_bytes_max));
     body_limit(boost::none);
   }
@@ -29,6 +30,9 @@ class RequestParser final : public boost::beast::http::basic_parser<true> {
 
   std::string_view method() const noexcept { return method_; }
   std::string_view target() const noexcept { return target_; }
+  /// The target without scheme and authority, as far as '?'; empty for "*".
+  std::string_view path() const noexcept { return path_; }
+  std::string_view query() const noexcept { return query_; }
   bool http11() const noexcept { return version_ == 11; }
   bool expects_continue() const noexcept { return expects_continue_; }
 
@@ -50,14 +54,15 @@ class RequestParser final : public boost::beast::http::basic_parser<true> {
   void on_chunk_header_impl(std::uint64_t size, Text extensions, ErrorCode& error) override;
   std::size_t on_chunk_body_impl(std::uint64_t remain, Text body, ErrorCode&) override;
   void on_finish_impl(ErrorCode&) override {}
+  bool split_target() noexcept;
+  bool folded(std::string_view name, std::string_view value) const noexcept;
 
   http::Headers& headers_;
-  std::forward_list<std::string> folded_;  // values that stood on several lines
-  std::string_view buffer_;                // what is being parsed: other values are not views into it
-  std::string_view method_, target_, piece_;
-  std::size_t seen_ = 0;  // bytes that the head's last unfinished part had
+  const std::size_t head_bytes_max_;
+  std::string_view buffer_;  // what is being parsed
+  std::string_view method_, target_, authority_, path_, query_, piece_;
   std::uint64_t chunk_left_ = 0;
-  int version_ = 0, status_ = 400, hosts_ = 0;
+  int version_ = 0, status_ = 400, hosts_ = 0, lengths_ = 0;
   bool in_body_ = false, expects_continue_ = false, transfer_coding_ = false;
 };
 
