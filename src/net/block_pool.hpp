@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -15,9 +16,19 @@ class BlockPool {
   struct Limits {
     std::size_t blocks_kept_max;
     std::size_t block_bytes_kept_max;  ///< larger blocks are freed when they come back
+    std::size_t unit = 64 * 1024;      ///< capacities are multiples of it
+    /// Each block has a mapping of its own, so that freed it goes back to the system whole: between what lives as long
+    /// as a connection, the allocator could give back none of its pages.
+    bool mapped = false;
+  };
+  struct Free {
+    Free() noexcept : mapped_bytes(0) {}
+    explicit Free(std::size_t mapped) noexcept : mapped_bytes(mapped) {}
+    void operator()(char* data) const noexcept;
+    std::size_t mapped_bytes;  // 0: the allocator's
   };
   struct Block {
-    std::unique_ptr<char[]> data;
+    std::unique_ptr<char[], Free> data;
     std::size_t capacity = 0;
     Reservation reservation;
   };
@@ -26,7 +37,7 @@ class BlockPool {
     idle_.reserve(limits.blocks_kept_max);
   }
 
-  /// A lent block; goes back to its pool at the end. Empty when the budget refused. Move-only.
+  /// A lent block; goes back to its pool at the end. Empty when the budget or the system refused. Move-only.
   class Lent {
    public:
     Lent() = default;
@@ -55,8 +66,12 @@ class BlockPool {
 
   /// At least `bytes` long, contents undefined.
   Lent take(std::size_t bytes);
+  /// Called whenever a block comes back.
+  void on_return(std::function<void()> returned) { returned_ = std::move(returned); }
   /// Frees what was not needed since the last trim().
   void trim() noexcept;
+  /// Frees all that is not lent.
+  void clear() noexcept;
   std::size_t idle() const noexcept { return idle_.size(); }
 
  private:
@@ -67,6 +82,7 @@ class BlockPool {
   const Limits limits_;
   std::vector<Block> idle_;
   std::size_t idle_least_ = 0;  // fewest idle blocks since the last trim
+  std::function<void()> returned_;
 };
 
 }  // namespace millrace::net

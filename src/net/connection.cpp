@@ -1,5 +1,8 @@
 #include "net/connection.hpp"
 
+#include <algorithm>
+#include <bit>
+#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <cstring>
 
@@ -14,6 +17,10 @@ constexpr SteadyTime kNever = SteadyTime::max();
 constexpr std::size_t kBodyRoomMin = 16 * 1024;
 constexpr std::chrono::milliseconds kLingerTime = std::chrono::seconds{5};
 constexpr std::size_t kLingerBytesMax = 64u << 20;
+/// Of requests that were sent ahead, so many are answered before the core's other connections have their turn.
+constexpr int kRequestsAtOnce = 32;
+/// The least room in a block for a head that does not come at once, beside what has come.
+constexpr std::size_t kHeadRoomMin = 512;
 
 http::Error peer_gone() { return {http::Errc::peer_gone, {}}; }
 
@@ -24,6 +31,13 @@ void Input::move(std::size_t from, std::size_t to) noexcept {
   std::memmove(block.data() + to, block.data() + from, end - from);
   begin = begin - from + to;
   end = end - from + to;
+}
+
+void Input::move_to(BlockPool::Lent other, std::size_t from) noexcept {
+  std::memcpy(other.data(), block.data() + from, end - from);
+  end -= from;
+  begin = 0;
+  block = std::move(other);
 }
 
 Connection::Connection(std::shared_ptr<Core> core, std::shared_ptr<Served> served, Transport transport,
@@ -46,7 +60,7 @@ awaitable<void> Connection::serve(std::shared_ptr<Connection> self) {
   // Cancelled calls answer with an error instead of throwing, so that a handler can end in its own way.
   co_await boost::asio::this_coro::throw_if_cancelled(false);
   Connection& c = *self;
-  for (;;) {
+  for (int at_once = 0;;) {
     const Head head = co_await c.read_head();
     if (head == Head::closed) co_return;
     if (head == Head::rejected) {
@@ -71,14 +85,25 @@ awaitable<void> Connection::serve(std::shared_ptr<Connection> self) {
     }
     c.body_.end();
     if (!c.writer_.keep_alive()) break;
+    if (c.input_.begin == c.input_.end) {
+      at_once = 0;
+    } else if (++at_once == kRequestsAtOnce) {
+      at_once = 0;
+      co_await boost::asio::post(c.core_->executor(), use_awaitable);
+      if (c.gone_) co_return;
+    }
   }
   co_await c.linger();
 }
 
-awaitable<Connection::Head> Connection::read_head() {
-  phase_ = Phase::idle;
+void Connection::new_head() {
   request_.headers.clear();
   parser_.emplace(request_.headers, served_->options.head_bytes_max);
+}
+
+awaitable<Connection::Head> Connection::read_head() {
+  phase_ = Phase::idle;
+  new_head();
   std::size_t head_begin = input_.begin;
   bool begun = false;
   for (;;) {
@@ -86,17 +111,26 @@ awaitable<Connection::Head> Connection::read_head() {
       if (!begun) {
         begun = true;
         phase_ = Phase::busy;
+        since_ = core_->now();
         request_deadline_ = core_->deadline(served_->options.request_timeout);
       }
-      bool need_more = false;
-      const Head head = parse_head(head_begin, need_more);
-      if (!need_more) {
-        deadline_ = kNever;
-        co_return head;
-      }
-      if (input_.begin == input_.end && input_.begin == head_begin) {
-        begun = false;
-        phase_ = Phase::idle;
+      switch (parse_head(head_begin)) {
+        case Parsed::head:
+          deadline_ = kNever;
+          co_return Head::ready;
+        case Parsed::rejected:
+          deadline_ = kNever;
+          co_return Head::rejected;
+        case Parsed::nothing:
+          begun = false;
+          phase_ = Phase::idle;
+          break;
+        case Parsed::some:
+          shelve(head_begin);
+          break;
+        case Parsed::cramped:
+          if (!co_await make_room(head_begin)) co_return Head::closed;
+          continue;
       }
     }
     if (begun) {
@@ -105,17 +139,27 @@ awaitable<Connection::Head> Connection::read_head() {
       head_begin = input_.begin = input_.end = 0;
       if (gone_ || (core_->stopping() && !transport_.has_unread())) co_return Head::closed;
       deadline_ = core_->deadline(served_->options.idle_timeout);
+      since_ = core_->now();
       idle_sweeps_ = 0;
+      if (input_.block.capacity() < Core::kReadBufferBytes || core_->buffers_wanted()) input_.block.give_back();
       // A connection gets its buffer when it has something to say, a new one too.
       if (!input_.block) {
+        request_.headers = {};
         const auto [error] = co_await transport_.readable();
         if (error == boost::asio::error::operation_aborted && !gone_) continue;  // a stop: see whether anything came
         if (error || gone_) co_return Head::closed;
         input_.block = core_->read_buffers().take(Core::kReadBufferBytes);
-      }
-      if (!input_.block) {
-        core_->note_no_memory();
-        co_return Head::closed;
+        if (!input_.block) {
+          request_deadline_ = core_->deadline(served_->options.request_timeout);
+          input_.block = co_await wait_for_block(core_->read_buffers(), Core::kReadBufferBytes);
+          if (!input_.block) co_return Head::closed;
+          phase_ = Phase::idle;
+        }
+        // At once, so that many who send a byte have one buffer in turn.
+        Transport::ErrorCode failed;
+        input_.end = transport_.read_now(input_.free_begin(), input_.free(), failed);
+        if (failed) co_return Head::closed;
+        continue;
       }
     }
     const auto [error, size] = co_await transport_.read_some(input_.free_begin(), input_.free());
@@ -127,42 +171,66 @@ awaitable<Connection::Head> Connection::read_head() {
   }
 }
 
-Connection::Head Connection::parse_head(std::size_t& head_begin, bool& need_more) {
-  const std::size_t bytes_max = served_->options.head_bytes_max;
+Connection::Parsed Connection::parse_head(std::size_t& head_begin) {
   // Some clients end a body with a line break that belongs to nothing.
   while (input_.begin == head_begin && input_.unread().starts_with("\r\n")) head_begin = input_.begin += 2;
-  if (input_.begin == input_.end || (input_.begin == head_begin && input_.unread() == "\r")) {
-    if (input_.free() == 0) {
-      input_.move(head_begin, 0);
-      head_begin = 0;
-    }
-    need_more = true;
-    return Head::ready;
+  if (input_.begin == input_.end) return input_.begin == head_begin ? Parsed::nothing : Parsed::some;
+  if (input_.begin == head_begin && input_.unread() == "\r") return input_.free() == 0 ? Parsed::cramped : Parsed::some;
+  std::size_t consumed = 0;
+  const RequestParser::Step step = parser_->parse_head(input_.unread(), consumed);
+  input_.begin += consumed;
+  if (step == RequestParser::Step::failed) return Parsed::rejected;
+  const bool done = step == RequestParser::Step::done;
+  if ((done ? input_.begin : input_.end) - head_begin > served_->options.head_bytes_max) {
+    parser_->reject(431);
+    return Parsed::rejected;
   }
-  for (;;) {
-    std::size_t consumed = 0;
-    const RequestParser::Step step = parser_->parse_head(input_.unread(), consumed);
-    input_.begin += consumed;
-    if (step == RequestParser::Step::failed) return Head::rejected;
-    const std::size_t head_bytes = (step == RequestParser::Step::done ? input_.begin : input_.end) - head_begin;
-    if (head_bytes > bytes_max) {
-      parser_->reject(431);
-      return Head::rejected;
-    }
-    const bool done = step == RequestParser::Step::done;
-    const bool cramped =
-        done ? !parser_->is_done() && input_.block.capacity() - input_.begin < kBodyRoomMin : input_.free() == 0;
-    if (!cramped || head_begin == 0) {
-      need_more = !done;
-      return Head::ready;
-    }
-    // Views into the buffer would no longer hold: parse again from the front.
+  const bool room =
+      done ? parser_->is_done() || input_.block.capacity() - input_.begin >= kBodyRoomMin : input_.free() > 0;
+  if (!room && (head_begin > 0 || input_.block.capacity() < Core::kReadBufferBytes)) return Parsed::cramped;
+  return done ? Parsed::head : Parsed::some;
+}
+
+/// Puts a head where it, or its body, has room. Views into the old place no longer hold: it is parsed again.
+awaitable<bool> Connection::make_room(std::size_t& head_begin) {
+  if (input_.block.capacity() >= Core::kReadBufferBytes) {
     input_.begin = head_begin;
     input_.move(head_begin, 0);
-    head_begin = 0;
-    request_.headers.clear();
-    parser_.emplace(request_.headers, bytes_max);
+  } else {
+    BlockPool& pool = core_->read_buffers();
+    BlockPool::Lent larger = pool.take(Core::kReadBufferBytes);
+    if (!larger) larger = co_await wait_for_block(pool, Core::kReadBufferBytes);
+    if (!larger) co_return false;
+    input_.move_to(std::move(larger), head_begin);
   }
+  head_begin = 0;
+  new_head();
+  co_return true;
+}
+
+/// A head that does not come at once waits in a block of its own size: who sends a byte and stops has no buffer for it.
+void Connection::shelve(std::size_t& head_begin) {
+  const std::size_t bytes = std::bit_ceil(input_.end - head_begin + kHeadRoomMin);
+  if (bytes > Core::kReadBufferBytes / 4 || input_.block.capacity() < Core::kReadBufferBytes) return;
+  if (transport_.has_unread()) return;
+  BlockPool::Lent own = core_->head_blocks().take(bytes);
+  if (!own) return;
+  input_.move_to(std::move(own), head_begin);
+  head_begin = 0;
+  new_head();
+}
+
+/// While memory is short, for as long as a request may take to come. Empty: the connection has ended.
+awaitable<BlockPool::Lent> Connection::wait_for_block(BlockPool& pool, std::size_t bytes) {
+  BlockPool::Lent block;
+  phase_ = Phase::wants_buffer;
+  deadline_ = request_deadline_;
+  while (!block && !gone_) {
+    co_await core_->buffer_may_come();
+    if (!gone_) block = pool.take(bytes);
+  }
+  phase_ = Phase::busy;
+  co_return block;
 }
 
 void Connection::begin_request() {
@@ -211,6 +279,7 @@ awaitable<void> Connection::linger() {
   // Closing with bytes unread would reset the connection, and the peer could lose the reply: tell it first, then read
   // what it still sends, within bounds.
   phase_ = Phase::lingering;
+  since_ = core_->now();
   transport_.shutdown_send();
   deadline_ = core_->deadline(kLingerTime);
   for (std::size_t read = 0; read < kLingerBytesMax && !core_->stopping() && !gone_;) {
@@ -231,9 +300,27 @@ void Connection::sweep(SteadyTime now) {
     deadline_ = kNever;
     if (phase_ != Phase::lingering) Counters::add(core_->counters(served_->options.kind).timed_out);
     end();
-  } else if (phase_ == Phase::idle && input_.block && ++idle_sweeps_ > 1) {
-    transport_.cancel();
+  } else if (phase_ == Phase::idle && ++idle_sweeps_ > 1) {
+    give_up_buffer();
   }
+}
+
+void Connection::give_up_buffer() {
+  if (phase_ == Phase::idle && input_.block) transport_.cancel();
+}
+
+bool Connection::is_idle(SteadyTime then) const noexcept {
+  return (phase_ == Phase::idle || phase_ == Phase::lingering) && deadline_ != kNever && since_ <= then;
+}
+
+bool Connection::keeps_waiting(SteadyTime then) const noexcept {
+  return (phase_ == Phase::busy || phase_ == Phase::lingering) && deadline_ != kNever && since_ <= then;
+}
+
+void Connection::cut() {
+  if (phase_ == Phase::idle && transport_.has_unread()) return;
+  if (phase_ != Phase::lingering) Counters::add(core_->counters(served_->options.kind).cut);
+  end();
 }
 
 void Connection::end_if_idle() {
@@ -269,6 +356,7 @@ std::size_t Connection::write_now(std::span<const iovec> parts) {
   Transport::ErrorCode error;
   const std::size_t written = transport_.write_now(parts, error);
   if (error) gone();
+  reply_sent_ += written;
   return written;
 }
 
@@ -290,18 +378,28 @@ awaitable<http::Result<>> Connection::write_rest(std::vector<iovec> parts, std::
     if (gone_) co_return peer_gone();
     written = write_now(std::span(parts).subspan(at, std::min(kPartsMax, parts.size() - at)));
     if (written == 0 && !gone_) {
-      deadline_ = core_->deadline(served_->options.write_timeout);
+      since_ = core_->now();
+      deadline_ = core_->deadline(reply_patience());
       const auto [error] = co_await transport_.writable();
       deadline_ = kNever;
+      reply_waited_ += core_->now() - since_;
       if (error) gone();
     }
   }
   co_return http::Result<>{};
 }
 
+/// How long to wait for room: write_timeout at once, and on the whole as long as the reply takes at the least rate.
+std::chrono::milliseconds Connection::reply_patience() const {
+  const ListenerOptions& options = served_->options;
+  const std::chrono::milliseconds earned(reply_sent_ * 1000 / options.write_rate_min);
+  const auto whole = options.write_timeout + earned - std::chrono::floor<std::chrono::milliseconds>(reply_waited_);
+  return std::clamp(whole, std::chrono::milliseconds{0}, options.write_timeout);
+}
+
 void Connection::watch_peer() {
   // With the input full of what the peer sends ahead, its going shows at the next write.
-  if (watching_ || gone_ || !body_.complete() || input_.free() == 0) return;
+  if (watching_ || gone_ || input_ended_ || !body_.complete() || input_.free() == 0) return;
   watching_ = true;
   transport_.read_some(input_.free_begin(), input_.free(),
                        [self = shared_from_this()](const Transport::ErrorCode& error, std::size_t size) {
@@ -312,10 +410,12 @@ void Connection::watch_peer() {
 void Connection::on_watched(const Transport::ErrorCode& error, std::size_t size) {
   watching_ = false;
   input_.end += size;
+  // Who has nothing more to say may still read: a reply whose end is known goes on, and writing tells if nobody does.
+  if (error == boost::asio::error::eof && writer_.announced()) input_ended_ = true;
   if (watch_ended_) {
-    if (error && error != boost::asio::error::operation_aborted) gone_ = true;
+    if (error && !input_ended_ && error != boost::asio::error::operation_aborted) gone_ = true;
     watch_ended_();
-  } else if (!error) {
+  } else if (!error || input_ended_) {
     watch_peer();
   } else if (!gone_) {
     end();

@@ -38,6 +38,8 @@ struct Input {
   std::size_t free() const noexcept { return block.capacity() - end; }
   /// Moves what lies in [from, end) to `to`; begin follows.
   void move(std::size_t from, std::size_t to) noexcept;
+  /// Moves what lies in [from, end) to the front of another block; begin is there.
+  void move_to(BlockPool::Lent other, std::size_t from) noexcept;
 };
 
 /// The body of the request under way.
@@ -92,6 +94,8 @@ class ReplyWriter final : public http::ResponseWriter {
   void begin(bool head_only, bool http11, bool may_keep_alive) noexcept;
   bool finished() const noexcept { return finished_; }
   bool streaming() const noexcept { return started_ && !finished_; }
+  /// Whether the head said how long the reply is.
+  bool announced() const noexcept { return left_.has_value(); }
   /// Whether the head said that the connection goes on.
   bool keep_alive() const noexcept { return keep_alive_; }
   /// The next reply ends the connection.
@@ -122,15 +126,32 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   /// At once, whatever is under way.
   void end();
 
+  bool belongs_to(const Served& served) const noexcept { return served_.get() == &served; }
+  /// When it began to wait for its peer, as far as it does.
+  SteadyTime since() const noexcept { return since_; }
+  /// Whether since `then` or longer nothing has been under way.
+  bool is_idle(SteadyTime then) const noexcept;
+  /// Whether the peer has been owing the rest of a request, or room for the reply, since `then` or longer.
+  bool keeps_waiting(SteadyTime then) const noexcept;
+  /// Ends it to make room for others; what was just sent is answered first.
+  void cut();
+  /// Gives the buffer back if nothing is in it.
+  void give_up_buffer();
+
  private:
   friend class Core;
   friend class RequestBody;
   friend class ReplyWriter;
-  enum class Phase : std::uint8_t { idle, busy, lingering };
+  enum class Phase : std::uint8_t { idle, busy, wants_buffer, lingering };
   enum class Head : std::uint8_t { ready, closed, rejected };
+  enum class Parsed : std::uint8_t { head, rejected, nothing, some, cramped };
 
   awaitable<Head> read_head();
-  Head parse_head(std::size_t& head_begin, bool& need_more);
+  void new_head();
+  Parsed parse_head(std::size_t& head_begin);
+  awaitable<bool> make_room(std::size_t& head_begin);
+  void shelve(std::size_t& head_begin);
+  awaitable<BlockPool::Lent> wait_for_block(BlockPool& pool, std::size_t bytes);
   void begin_request();
   awaitable<bool> settle(bool failed);
   awaitable<void> reject(int status);
@@ -141,6 +162,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   awaitable<http::Result<std::size_t>> receive(char* out, std::size_t size);
   /// What fits at once, else the whole under the write deadline.
   std::size_t write_now(std::span<const iovec> parts);
+  std::chrono::milliseconds reply_patience() const;
   awaitable<http::Result<>> write_rest(std::vector<iovec> parts, std::size_t written, std::size_t head_bytes);
 
   /// While a reply streams, a read stays pending: it sees the peer going, and keeps what the peer sends ahead.
@@ -157,6 +179,9 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   boost::asio::cancellation_signal cancel_;
   SteadyTime deadline_ = SteadyTime::max();
   SteadyTime request_deadline_ = SteadyTime::max();
+  SteadyTime since_ = SteadyTime::max();
+  std::uint64_t reply_sent_ = 0;          // bytes of the reply under way, and
+  SteadyTime::duration reply_waited_{0};  // how long it has waited for room
   Input input_;
   std::optional<RequestParser> parser_;
   http::Request request_;
@@ -166,6 +191,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   int idle_sweeps_ = 0;
   Phase phase_ = Phase::idle;
   bool gone_ = false, watching_ = false;
+  bool input_ended_ = false;  // the peer sends no more; it may still read
 };
 
 }  // namespace millrace::net

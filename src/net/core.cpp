@@ -2,6 +2,8 @@
 
 #include <time.h>
 
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
 #include <cstdio>
 
 #include "millrace/base/log.hpp"
@@ -9,13 +11,43 @@
 
 namespace millrace::net {
 
+namespace {
+
+/// Who has kept this server waiting for so long may be ended where memory or places are short: a client that is well
+/// sends its request, and reads its reply, at once.
+constexpr std::chrono::seconds kSlowAfter{5};
+constexpr std::chrono::seconds kIdleAfter{2};
+/// The share of the slow ones that each sweep ends while memory is short, the slowest first.
+constexpr std::size_t kSlowShare = 8;
+
+void end_longest_waiting(std::vector<Connection*>& some, std::size_t count) {
+  count = std::min(count, some.size());
+  const auto end = some.begin() + static_cast<std::ptrdiff_t>(count);
+  std::partial_sort(some.begin(), end, some.end(),
+                    [](const Connection* a, const Connection* b) { return a->since() < b->since(); });
+  std::for_each(some.begin(), end, [](Connection* connection) { connection->cut(); });
+}
+
+}  // namespace
+
 Core::Core(Executor executor, MemoryBudget& budget, const Tuning& tuning)
     : executor_(executor),
       tuning_(tuning),
-      read_buffers_(budget, Account::connections, {.blocks_kept_max = 256, .block_bytes_kept_max = kReadBufferBytes}),
+      budget_(budget),
+      read_buffers_(budget, Account::connections,
+                    {.blocks_kept_max = 256, .block_bytes_kept_max = kReadBufferBytes, .mapped = true}),
+      head_blocks_(budget, Account::connections, {.blocks_kept_max = 64, .block_bytes_kept_max = 4096, .unit = 1024}),
       bodies_(budget, Account::bodies, {.blocks_kept_max = 8, .block_bytes_kept_max = 4u << 20}),
       timer_(executor),
-      now_(tuning.now()) {}
+      buffer_came_(executor, SteadyTime::max()),
+      now_(tuning.now()) {
+  const auto came = [this] {
+    if (buffers_wanted_ > 0) buffer_came_.cancel_one();
+  };
+  memory_is_short();
+  read_buffers_.on_return(came);
+  head_blocks_.on_return(came);
+}
 
 std::string_view Core::date() noexcept {
   constexpr std::size_t kDateChars = 29;
@@ -60,20 +92,60 @@ void Core::arm_sweep() {
 
 void Core::sweep() {
   now_ = tuning_.now();
-  no_memory_noted_ = false;
   for (std::size_t i = 0; i < connections_.size(); ++i) connections_[i]->sweep(now_);
-  read_buffers_.trim();
-  bodies_.trim();
+  for (BlockPool* pool : {&read_buffers_, &head_blocks_, &bodies_}) pool->trim();
+  if (memory_is_short()) relieve();
+  if (buffers_wanted_ > 0) {
+    logging::warn("no memory for buffers: connections wait", {{"connections", buffers_wanted_}});
+    buffer_came_.cancel();
+  }
   // One more round after the last connection has gone, so that the pools give their memory back; then none.
-  if (connections_.empty() && read_buffers_.idle() == 0 && bodies_.idle() == 0)
+  if (connections_.empty() && read_buffers_.idle() == 0 && head_blocks_.idle() == 0 && bodies_.idle() == 0)
     sweeping_ = false;
   else
     arm_sweep();
 }
 
-void Core::note_no_memory() {
-  if (!std::exchange(no_memory_noted_, true))
-    logging::warn("no memory for a connection's buffer: connections are closed");
+/// Whether the budget has refused since the last call, and what connections hold may be why: records that reach their
+/// own limit are no sign of that, unless all else has taken of their part.
+bool Core::memory_is_short() noexcept {
+  const std::size_t chunks = budget_.refused(Account::chunks), others = budget_.refused() - chunks;
+  const bool others_refused = std::exchange(refused_seen_, others) != others;
+  const bool chunks_refused = std::exchange(refused_chunks_seen_, chunks) != chunks;
+  const std::size_t others_used = budget_.used() - budget_.used(Account::chunks);
+  return others_refused || (chunks_refused && others_used > budget_.kept_from_chunks());
+}
+
+void Core::relieve() {
+  std::vector<Connection*> slow;
+  for (Connection* connection : connections_) {
+    connection->give_up_buffer();
+    if (connection->keeps_waiting(now_ - kSlowAfter)) slow.push_back(connection);
+  }
+  end_longest_waiting(slow, (slow.size() + kSlowShare - 1) / kSlowShare);
+  for (BlockPool* pool : {&read_buffers_, &head_blocks_, &bodies_}) pool->clear();
+}
+
+void Core::make_place(const Served& served, std::size_t count) {
+  std::vector<Connection*> idle, slow;
+  for (Connection* connection : connections_) {
+    if (!connection->belongs_to(served)) continue;
+    if (connection->is_idle(now_ - kIdleAfter))
+      idle.push_back(connection);
+    else if (connection->keeps_waiting(now_ - kSlowAfter))
+      slow.push_back(connection);
+  }
+  end_longest_waiting(idle, count);
+  end_longest_waiting(slow, count - std::min(count, idle.size()));
+}
+
+awaitable<void> Core::buffer_may_come() {
+  struct Wanted {
+    explicit Wanted(std::size_t& c) noexcept : count(c) { ++count; }
+    ~Wanted() { --count; }
+    std::size_t& count;
+  } wanted(buffers_wanted_);
+  co_await buffer_came_.async_wait(boost::asio::as_tuple(use_awaitable));
 }
 
 void Core::stop_soon() {

@@ -17,10 +17,11 @@
 namespace millrace::net {
 
 class Connection;
+struct Served;
 
 /// Counters of one listener on one core, written by that core's thread only.
 struct Counters {
-  std::atomic<std::uint64_t> connections{0}, accepted{0}, requests{0}, rejected{0}, timed_out{0};
+  std::atomic<std::uint64_t> connections{0}, accepted{0}, requests{0}, rejected{0}, timed_out{0}, cut{0};
   static void add(std::atomic<std::uint64_t>& counter, std::int64_t by = 1) noexcept {
     counter.store(counter.load(std::memory_order_relaxed) + static_cast<std::uint64_t>(by), std::memory_order_relaxed);
   }
@@ -36,6 +37,8 @@ class Core : public std::enable_shared_from_this<Core> {
 
   Executor executor() const noexcept { return executor_; }
   BlockPool& read_buffers() noexcept { return read_buffers_; }
+  /// Blocks for heads that do not come at once.
+  BlockPool& head_blocks() noexcept { return head_blocks_; }
   BlockPool& bodies() noexcept { return bodies_; }
   /// For rendering one reply's head; whoever does not get it out at once copies the rest.
   Buffer& head_buffer() noexcept { return head_buffer_; }
@@ -50,8 +53,11 @@ class Core : public std::enable_shared_from_this<Core> {
   void add(Connection& connection);
   void remove(Connection& connection) noexcept;
 
-  /// Says in the log that a connection was closed for want of a buffer; once a sweep.
-  void note_no_memory();
+  /// Waits, for want of a buffer, until one has come back or the next sweep.
+  awaitable<void> buffer_may_come();
+  bool buffers_wanted() const noexcept { return buffers_wanted_ > 0; }
+  /// Ends up to `count` of a listener's connections that have waited longest for their peer, idle ones first.
+  void make_place(const Served& served, std::size_t count);
 
   bool stopping() const noexcept { return stopping_; }
   /// Idle connections end; the others after their reply.
@@ -64,20 +70,25 @@ class Core : public std::enable_shared_from_this<Core> {
   std::atomic<std::size_t>& load() noexcept { return load_; }
 
  private:
+  using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock,
+                                                  boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
   void arm_sweep();
   void sweep();
+  void relieve();
+  bool memory_is_short() noexcept;
 
   Executor executor_;
   const Tuning& tuning_;
-  BlockPool read_buffers_, bodies_;
+  const MemoryBudget& budget_;
+  BlockPool read_buffers_, head_blocks_, bodies_;
   Buffer head_buffer_;
   std::array<char, 32> date_{};
   std::int64_t date_second_ = -1;
   std::vector<Connection*> connections_;
-  boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
-                                    Executor>
-      timer_;
-  bool sweeping_ = false, stopping_ = false, no_memory_noted_ = false;
+  Timer timer_, buffer_came_;
+  std::size_t buffers_wanted_ = 0;
+  std::size_t refused_seen_ = 0, refused_chunks_seen_ = 0;
+  bool sweeping_ = false, stopping_ = false;
   SteadyTime now_;
   std::array<Counters, 2> counters_;
   std::atomic<std::size_t> load_{0};

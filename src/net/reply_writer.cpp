@@ -21,6 +21,8 @@ void ReplyWriter::begin(bool head_only, bool http11, bool may_keep_alive) noexce
   may_keep_alive_ = may_keep_alive;
   started_ = finished_ = keep_alive_ = chunked_ = no_body_ = false;
   left_.reset();
+  connection_.reply_sent_ = 0;
+  connection_.reply_waited_ = {};
 }
 
 void ReplyWriter::render(const http::ResponseHead& head, std::optional<std::uint64_t> length, bool keep_alive,

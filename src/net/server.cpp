@@ -35,7 +35,9 @@ using ErrorCode = boost::system::error_code;
 
 /// How long accepting rests when the machine is out of file descriptors, or the listener full.
 constexpr std::chrono::milliseconds kAcceptRest{100};
+constexpr std::chrono::minutes kRestLogInterval{1};
 constexpr int kAcceptsAtOnce = 64;  // then other work of the core gets its turn
+constexpr std::size_t kPlacesAtOnce = 64;
 /// How often a stopping server looks whether its last connection has gone.
 constexpr std::chrono::milliseconds kStopPoll{5};
 constexpr std::chrono::milliseconds kHardStopTime{1000};
@@ -253,24 +255,26 @@ void HttpServer::start() {
 awaitable<void> HttpServer::accept(std::shared_ptr<Listening> listening, std::vector<std::shared_ptr<Core>> cores) {
   Acceptor& acceptor = listening->acceptor;
   const ListenerOptions& options = listening->served->options;
-  std::size_t first = 0;
-  bool full = false;
+  std::size_t first = 0, places = 1;
+  std::optional<std::chrono::steady_clock::time_point> logged;
   while (acceptor.is_open()) {
     const auto [error] = co_await acceptor.async_wait(Acceptor::wait_read, asio::as_tuple(use_awaitable));
     if (error) co_return;
     std::string_view rest_because;
     for (int i = 0; i < kAcceptsAtOnce && acceptor.is_open(); ++i) {
       if (listening->served->open.load() >= options.connections_max) {
-        rest_because = "the listener's limit of connections is reached";
-        break;
+        if (i == 0) rest_because = "the listener's limit of connections is reached";
+        break;  // behind the first, nobody knows yet whether another is waiting
       }
       sockaddr_storage from{};
       socklen_t from_size = sizeof from;
       const int fd = ::accept4(acceptor.native_handle(), reinterpret_cast<sockaddr*>(&from), &from_size,
                                SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd < 0) {
-        if (out_of_resources(errno)) rest_because = std::strerror(errno);
-        if (errno == EAGAIN || errno == EWOULDBLOCK || !rest_because.empty()) break;
+        const int failed = errno;
+        if (failed == EAGAIN || failed == EWOULDBLOCK) places = 1;  // nobody is left waiting
+        if (out_of_resources(failed)) rest_because = std::strerror(failed);
+        if (failed == EAGAIN || failed == EWOULDBLOCK || !rest_because.empty()) break;
         continue;  // a connection that went before it was accepted
       }
       Descriptor descriptor(fd);
@@ -286,11 +290,22 @@ awaitable<void> HttpServer::accept(std::shared_ptr<Listening> listening, std::ve
       cores[chosen]->load().fetch_add(1);
       listening->served->open.fetch_add(1);
       hand_over(cores[chosen], listening->served, std::move(descriptor), peer_of(from));
-      full = false;
     }
     if (rest_because.empty()) continue;
-    if (!std::exchange(full, true))
+    const auto now = std::chrono::steady_clock::now();
+    if (!logged || now - *logged >= kRestLogInterval) {
+      logged = now;
       logging::warn("accepting rests", {{"address", listening->address}, {"reason", rest_because}});
+    }
+    // Nobody says how many are waiting outside: room is made for one, then for twice as many each time.
+    for (std::size_t i = 0; i < cores.size(); ++i) {
+      const std::size_t share = places / cores.size() + (i < places % cores.size() ? 1 : 0);
+      if (share == 0) break;
+      const auto& core = cores[(first + i) % cores.size()];
+      asio::post(core->executor(), [core, served = listening->served, share] { core->make_place(*served, share); });
+    }
+    ++first;
+    places = std::min(2 * places, kPlacesAtOnce);
     listening->rest.expires_after(kAcceptRest);
     co_await listening->rest.async_wait(asio::as_tuple(use_awaitable));
   }
@@ -365,6 +380,7 @@ Stats HttpServer::stats(http::Listener kind) const noexcept {
     sum.requests += counters.requests.load(std::memory_order_relaxed);
     sum.rejected += counters.rejected.load(std::memory_order_relaxed);
     sum.timed_out += counters.timed_out.load(std::memory_order_relaxed);
+    sum.cut += counters.cut.load(std::memory_order_relaxed);
   }
   return sum;
 }

@@ -2,13 +2,32 @@
 
 #include <sys/socket.h>
 
+#include <boost/asio/error.hpp>
 #include <cerrno>
 
 namespace millrace::net {
 
+namespace {
+
+Transport::ErrorCode error_of(int number) noexcept {
+  if (number == EAGAIN || number == EWOULDBLOCK) return {};
+  return {number, boost::system::system_category()};
+}
+
+}  // namespace
+
 bool Transport::has_unread() const noexcept {
   ErrorCode ignored;
   return socket_.available(ignored) > 0;
+}
+
+std::size_t Transport::read_now(char* out, std::size_t size, ErrorCode& error) noexcept {
+  for (;;) {
+    const ssize_t got = ::recv(socket_.native_handle(), out, size, MSG_DONTWAIT);
+    if (got < 0 && errno == EINTR) continue;
+    error = got > 0 ? ErrorCode{} : got == 0 ? ErrorCode{boost::asio::error::eof} : error_of(errno);
+    return got > 0 ? static_cast<std::size_t>(got) : 0;
+  }
 }
 
 std::size_t Transport::write_now(std::span<const iovec> parts, ErrorCode& error) noexcept {
@@ -22,7 +41,7 @@ std::size_t Transport::write_now(std::span<const iovec> parts, ErrorCode& error)
       return static_cast<std::size_t>(sent);
     }
     if (errno == EINTR) continue;
-    error = errno == EAGAIN || errno == EWOULDBLOCK ? ErrorCode{} : ErrorCode{errno, boost::system::system_category()};
+    error = error_of(errno);
     return 0;
   }
 }

@@ -37,6 +37,8 @@ class Transport {
   }
   /// Whether the peer has sent what was not read yet.
   bool has_unread() const noexcept;
+  /// Reads what is there; 0 bytes and no error when nothing is, error eof when the peer has finished.
+  std::size_t read_now(char* out, std::size_t size, ErrorCode& error) noexcept;
   /// Writes what fits at once; 0 bytes and no error when nothing does.
   std::size_t write_now(std::span<const iovec> parts, ErrorCode& error) noexcept;
   /// What is pending ends with operation_aborted.

@@ -377,20 +377,6 @@ TEST(Connections, AreSpreadOverTheCores) {
   EXPECT_EQ(threads.size(), 2u);
 }
 
-TEST(Connections, AreNoMoreThanTheListenersLimit) {
-  ListenerOptions options;
-  options.connections_max = 1;
-  Site site(echo, options);
-  Client first(site.port);
-  EXPECT_EQ(first.request(post("/", "a")).status, 200);
-  Client second(site.port);
-  second.send(post("/", "b"));
-  EXPECT_EQ(first.request(post("/", "a")).status, 200);
-  EXPECT_EQ(site.stats().accepted, 1u);
-  first.reset();
-  EXPECT_EQ(second.receive().body, "POST /?\nb");
-}
-
 TEST(Connections, TakeNoBufferBeforeTheySaySomething) {
   Site site(echo, {}, 1, 100 * 1024);  // room for one buffer
   std::vector<std::unique_ptr<Client>> silent;
@@ -399,13 +385,6 @@ TEST(Connections, TakeNoBufferBeforeTheySaySomething) {
   EXPECT_EQ(site.budget.used(), 0u);
   Client talks(site.port);
   EXPECT_EQ(talks.request(post("/", "a")).status, 200);
-}
-
-TEST(Connections, WithoutRoomForABufferAreClosed) {
-  Site site(echo, {}, 1, 1000);
-  Client client(site.port);
-  client.send(post("/", "a"));
-  EXPECT_TRUE(client.ended());
 }
 
 TEST(Stopping, LetsRequestsFinishAndEndsIdleConnections) {

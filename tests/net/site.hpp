@@ -63,10 +63,13 @@ bool eventually(Condition condition) {
 class Site {
  public:
   explicit Site(Handle handle, ListenerOptions options = {}, std::size_t cores_count = 1,
-                std::size_t memory = 256u << 20)
-      : budget(memory), cores(cores_count), handler(std::move(handle)) {
+                std::size_t memory = 256u << 20, std::size_t kept_from_chunks = 0)
+      : budget(memory, kept_from_chunks), cores(cores_count), handler(std::move(handle)) {
     Tuning tuning;
-    tuning.now = [this] { return SteadyTime{} + std::chrono::milliseconds{now_.load()}; };
+    tuning.now = [this] {
+      ++looked_;
+      return SteadyTime{} + std::chrono::milliseconds{now_.load()};
+    };
     tuning.sweep_interval = std::chrono::milliseconds{1};
     server = make_server(cores, budget, std::move(tuning));
     if (options.address.empty()) options.address = "127.0.0.1:0";
@@ -82,6 +85,12 @@ class Site {
   }
 
   void pass(std::chrono::milliseconds time) { now_ += time.count(); }
+  /// Time passes, and every deadline has been looked at. With one core and a connection only.
+  bool pass_and_sweep(std::chrono::milliseconds time) {
+    now_ += time.count();
+    const std::uint64_t enough = looked_ + 2;  // the sweep under way may have looked before
+    return eventually([&] { return looked_ >= enough; });
+  }
   Stats stats() const { return server->stats(http::Listener::aws); }
   /// stop() on a thread of its own, as main would.
   std::future<void> stop(std::chrono::milliseconds within) {
@@ -91,6 +100,7 @@ class Site {
 
  private:
   std::atomic<std::int64_t> now_{0};
+  std::atomic<std::uint64_t> looked_{0};  // how often a core has
 
  public:
   MemoryBudget budget;

@@ -78,6 +78,13 @@ class Client {
     }
     return true;
   }
+  /// As much as goes without waiting.
+  std::size_t send_now(std::string_view bytes) {
+    const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    return sent < 0 ? 0 : static_cast<std::size_t>(sent);
+  }
+  /// The server sees the end of what is sent; reading goes on.
+  void finish_sending() { ::shutdown(fd_, SHUT_WR); }
   void send_byte_by_byte(std::string_view bytes) {
     for (const char& byte : bytes) send({&byte, 1});
   }

@@ -23,9 +23,10 @@ class MemoryBudget {
 
   /// False, and nothing taken, when the limit would be passed.
   [[nodiscard]] bool try_take(Account account, std::size_t bytes) noexcept {
-    if (used_.fetch_add(bytes, std::memory_order_relaxed) + bytes > bytes_max(account)) {
+    const std::size_t limit = account == Account::chunks ? chunks_max_ : bytes_max_;
+    if (used_.fetch_add(bytes, std::memory_order_relaxed) + bytes > limit) {
       used_.fetch_sub(bytes, std::memory_order_relaxed);
-      refused_.fetch_add(1, std::memory_order_relaxed);
+      refused_[static_cast<std::size_t>(account)].fetch_add(1, std::memory_order_relaxed);
       return false;
     }
     by_account_[static_cast<std::size_t>(account)].fetch_add(bytes, std::memory_order_relaxed);
@@ -36,20 +37,26 @@ class MemoryBudget {
     used_.fetch_sub(bytes, std::memory_order_relaxed);
   }
   std::size_t bytes_max() const noexcept { return bytes_max_; }
-  /// What all accounts together may hold when this one asks for more.
-  std::size_t bytes_max(Account a) const noexcept { return a == Account::chunks ? chunks_max_ : bytes_max_; }
+  /// What stored records leave to all else.
+  std::size_t kept_from_chunks() const noexcept { return bytes_max_ - chunks_max_; }
   std::size_t used() const noexcept { return used_.load(std::memory_order_relaxed); }
   std::size_t used(Account a) const noexcept {
     return by_account_[static_cast<std::size_t>(a)].load(std::memory_order_relaxed);
   }
-  /// How often try_take refused, for metrics.
-  std::size_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
+  /// How often try_take refused.
+  std::size_t refused() const noexcept {
+    std::size_t sum = 0;
+    for (const auto& count : refused_) sum += count.load(std::memory_order_relaxed);
+    return sum;
+  }
+  std::size_t refused(Account a) const noexcept {
+    return refused_[static_cast<std::size_t>(a)].load(std::memory_order_relaxed);
+  }
 
  private:
   const std::size_t bytes_max_, chunks_max_;
   std::atomic<std::size_t> used_{0};
-  std::atomic<std::size_t> refused_{0};
-  std::array<std::atomic<std::size_t>, kAccounts> by_account_{};
+  std::array<std::atomic<std::size_t>, kAccounts> by_account_{}, refused_{};
 };
 
 /// Budget held for as long as this lives. Move-only.

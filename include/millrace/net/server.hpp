@@ -32,11 +32,16 @@ struct ListenerOptions {
   std::chrono::milliseconds idle_timeout = std::chrono::minutes{5};      ///< between requests
   std::chrono::milliseconds request_timeout = std::chrono::seconds{60};  ///< from a request's first byte to its last
   std::chrono::milliseconds write_timeout = std::chrono::seconds{60};    ///< without progress of a reply
+  /// Bytes a second, above 0, that a reader must take once it has kept a reply waiting for write_timeout in all.
+  std::uint64_t write_rate_min = 16 * 1024;
+  /// Beyond it, those that were idle longest end.
   std::size_t connections_max = 60'000;
 };
 
 struct Stats {
-  std::uint64_t connections = 0, accepted = 0, requests = 0, rejected = 0, timed_out = 0;
+  std::uint64_t connections = 0, accepted = 0, requests = 0, rejected = 0;
+  std::uint64_t timed_out = 0;  ///< connections whose peer let a deadline pass
+  std::uint64_t cut = 0;        ///< connections ended to make room for others
 };
 
 /// Real sockets under the handlers. Network deadlines use the steady clock and one coarse sweep a core.
