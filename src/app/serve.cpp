@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <iostream>
-#include <optional>
 #include <thread>
 
 #include "app/commands.hpp"
@@ -23,11 +22,29 @@ constexpr std::size_t kGatewayHeadBytesMax = 10'240;        // what API Gateway 
 constexpr std::chrono::milliseconds kRequestsShare{2'000};  // of a stop: the rest of it is delivery's
 constexpr std::chrono::milliseconds kAfterDeadline{500};    // for what cannot be cancelled
 
-void raise_descriptor_limit() {
+constexpr std::size_t kListeners = 2;
+constexpr std::size_t kFilesKept = 64;         // open files that are not connections: objects being written, the log
+constexpr std::size_t kFilesOfACore = 4;       // what it polls with, and one to spare
+constexpr std::size_t kConnectionsLeast = 16;  // of a listener
+
+/// How many connections a listener may hold: half of what the limit of open files has room for, so that a flood on one
+/// leaves the other, and files, their own.
+std::size_t connections_max(std::size_t threads) {
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
-  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) logging::warn("the limit of open files stays where it is");
+  const std::size_t wanted = net::ListenerOptions{}.connections_max;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
+  if (limit.rlim_cur != limit.rlim_max) {
+    const rlimit raised{limit.rlim_max, limit.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+      limit = raised;
+    else
+      logging::warn("the limit of open files stays where it is", {{"limit", limit.rlim_cur}});
+  }
+  const std::size_t kept = kFilesKept + kFilesOfACore * threads;
+  if (limit.rlim_cur < kept + kListeners * kConnectionsLeast)
+    throw StartError("the limit of open files is " + std::to_string(limit.rlim_cur) + ": at least " +
+                     std::to_string(kept + kListeners * kConnectionsLeast) + " are needed (ulimit -n)");
+  return std::min<std::size_t>(wanted, (limit.rlim_cur - kept) / kListeners);
 }
 
 std::vector<std::string> listen(net::Server& server, std::string_view key, net::ListenerOptions options,
@@ -88,15 +105,13 @@ int stop_serving(Signals& signals, House& house, std::chrono::milliseconds withi
 
 int serve(const config::Config& config) {
   Signals signals;
-  raise_descriptor_limit();
-  std::optional<DataDirectory> data_directory;  // outlives what writes into it
+  DataDirectory data_directory(config.data_dir);
   std::size_t threads = config.threads ? config.threads : std::max(1u, std::thread::hardware_concurrency());
+  const std::size_t connections_each = connections_max(threads);
   House house(config, threads);
   std::future<void> opened = signals.start(house.executor(), house.open());
   if (auto signal = signals.wait([&] { return Signals::ready(opened); })) end_at_once(128 + *signal);
   opened.get();
-  // In memory mode nothing is read from it: a start that is refused for its declarations leaves no directory behind.
-  data_directory.emplace(config.data_dir);
 
   net::Server& server = house.server();
   net::ListenerOptions aws, gateway;
@@ -105,6 +120,7 @@ int serve(const config::Config& config) {
   gateway.address = config.listen_gateway;
   gateway.kind = http::Listener::gateway;
   gateway.head_bytes_max = kGatewayHeadBytesMax;
+  aws.connections_max = gateway.connections_max = connections_each;
   std::string aws_urls = urls(listen(server, "listen.aws", aws, house.aws_handler()));
   std::string gateway_urls = urls(listen(server, "listen.gateway", gateway, house.gateway_handler()));
   server.start();
