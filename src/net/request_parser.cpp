@@ -4,6 +4,7 @@
 #include <array>
 #include <boost/beast/http/error.hpp>
 #include <functional>
+#include <utility>
 
 namespace millrace::net {
 
@@ -38,6 +39,14 @@ bool is_host(std::string_view text) noexcept {
   return std::all_of(text.begin(), text.end(), [](char c) { return kHostChars[static_cast<unsigned char>(c)]; });
 }
 
+/// Whether a head that goes on like `bytes`, seen before up to `seen`, can no longer end well: a line has no carriage
+/// return, or the empty line has come and the line before it is not over.
+bool lost(std::string_view bytes, std::size_t seen) noexcept {
+  for (auto feed = bytes.find('\n', seen); feed != std::string_view::npos; feed = bytes.find('\n', feed + 1))
+    if (feed == 0 || bytes[feed - 1] != '\r' || bytes.substr(0, feed).ends_with("\r\n\r")) return true;
+  return false;
+}
+
 std::string_view view(boost::beast::string_view text) noexcept { return {text.data(), text.size()}; }
 
 }  // namespace
@@ -47,7 +56,12 @@ RequestParser::Step RequestParser::parse_head(std::string_view bytes, std::size_
   ErrorCode error;
   consumed = put(boost::asio::buffer(bytes.data(), bytes.size()), error);
   if (!error) return Step::done;
-  if (error == beast_http::error::need_more) return Step::need_more;
+  // Beast asks for more until the empty line has come, and for some heads after it: their peers would wait in vain.
+  if (error == beast_http::error::need_more) {
+    const std::string_view left = bytes.substr(consumed);
+    const std::size_t seen = std::exchange(seen_, left.size());
+    return lost(left, seen > consumed ? seen - consumed : 0) ? Step::failed : Step::need_more;
+  }
   if (error == beast_http::error::header_limit)  // Beast says so of a long folded value too
     status_ = bytes.size() < head_bytes_max_ && headers_.size() < kFieldsMax ? 400 : 431;
   else if (error == beast_http::error::bad_version && other_version(bytes.substr(consumed)))

@@ -61,6 +61,7 @@ class RequestParser final : public boost::beast::http::basic_parser<true> {
   const std::size_t head_bytes_max_;
   std::string_view buffer_;  // what is being parsed
   std::string_view method_, target_, authority_, path_, query_, piece_;
+  std::size_t seen_ = 0;  // bytes that the head's last unfinished part had
   std::uint64_t chunk_left_ = 0;
   int version_ = 0, status_ = 400, hosts_ = 0, lengths_ = 0;
   bool in_body_ = false, expects_continue_ = false, transfer_coding_ = false;

@@ -139,6 +139,21 @@ TEST(Server, PutsChunksTogether) {
   sender.join();
 }
 
+TEST(Server, RefusesAHeadThatCannotEndWellAsSoonAsThatIsPlain) {
+  Site site(echo);
+  // Pieces, because it is between them that the parser waits for an end.
+  for (const auto& pieces : std::vector<std::vector<std::string>>{{"GET / HTTP/1.1\n", "Host: a\n", "\n"},
+                                                                  {"GET / HTTP/1.1\r\nHo", "st: a\n"},
+                                                                  {"GET / \r\n\r\n"},
+                                                                  {"GE", "T / HTTP/\r\n\r\n"}}) {
+    Client client(site.port);
+    for (std::size_t i = 0; i < pieces.size(); ++i) client.send(pieces[i]);
+    const WireReply reply = client.receive();
+    EXPECT_EQ(reply.status, 400) << pieces[0];
+    EXPECT_TRUE(client.ended());
+  }
+}
+
 /// A form of a request and its answer.
 struct Form {
   const char* name;
