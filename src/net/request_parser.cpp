@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <boost/beast/http/error.hpp>
-#include <functional>
 #include <utility>
 
 namespace millrace::net {
@@ -101,10 +100,11 @@ bool RequestParser::split_target() noexcept {
 
 /// Whether a value went over more than one line: then it is either copied out of the buffer or stands behind a break.
 bool RequestParser::folded(std::string_view name, std::string_view value) const noexcept {
-  const std::less<> before;
   const char* const after_name = name.data() + name.size();
-  if (before(value.data(), after_name) || !before(value.data(), buffer_.data() + buffer_.size())) return true;
-  return std::find(after_name, value.data(), '\n') != value.data();
+  const std::size_t between = reinterpret_cast<std::uintptr_t>(value.data()) -
+                              reinterpret_cast<std::uintptr_t>(after_name);  // vast, where it was copied
+  if (between <= 2) return false;                                            // the colon, and at most one blank
+  return between > buffer_.size() || std::string_view(after_name, between).find('\n') != std::string_view::npos;
 }
 
 void RequestParser::on_field_impl(Field field, Text name, Text value, ErrorCode& error) {
