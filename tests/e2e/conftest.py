@@ -6,6 +6,7 @@ import os
 import pathlib
 import queue
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -59,9 +60,10 @@ def http(method, url, body=None, headers=None, timeout=PATIENCE):
 
 
 class Daemon:
-    """One process. `config` is a path, or YAML text, or None for the built-in defaults."""
+    """One process. `config` is a path, or YAML text, or None for the built-in defaults; `files_max` limits open files."""
 
-    def __init__(self, directory, config=DEFAULT_CONFIG, environment=None):
+    def __init__(self, directory, config=DEFAULT_CONFIG, environment=None, files_max=None):
+        self.files_max = files_max
         self.directory = pathlib.Path(directory)
         self.data = self.directory / "data"
         self.arguments = []
@@ -93,6 +95,7 @@ class Daemon:
             stdout=subprocess.PIPE,
             stderr=open(self.log_path, "ab"),
             text=True,
+            preexec_fn=self.files_max and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (self.files_max, self.files_max))),
         )
         lines = queue.SimpleQueue()
         self.reader = threading.Thread(target=self._read, args=(self.process.stdout, lines), daemon=True)
@@ -191,11 +194,11 @@ def start(tmp_path):
     started = []
     numbers = itertools.count()
 
-    def start_one(config=DEFAULT_CONFIG, environment=None, directory=None):
+    def start_one(config=DEFAULT_CONFIG, environment=None, directory=None, files_max=None):
         if directory is None:
             directory = tmp_path / f"daemon{next(numbers)}"
             directory.mkdir()
-        daemon = Daemon(directory, config, environment)
+        daemon = Daemon(directory, config, environment, files_max)
         started.append(daemon)
         return daemon.start()
 
