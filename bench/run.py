@@ -12,6 +12,7 @@ import tempfile
 import time
 
 import peers
+import scale
 import servers
 import wire
 
@@ -187,36 +188,6 @@ def memory_cells(server, options):
     }
 
 
-def latency(client, requests, count):
-    spent = []
-    for i in range(count):
-        begun = time.perf_counter()
-        client.exchange(requests[i % len(requests)])
-        spent.append((time.perf_counter() - begun) * 1e6)
-    return statistics.median(spent)
-
-
-def growth_cells(server, options):
-    with wire.Client(server.port) as client:
-        shards = client.create("growth")
-        stored = 0
-        for level, label in ((10_000, "10 k"), (1_000_000, "1 M")):
-            client.fill("growth", level - stored, 100)
-            stored = level
-            puts = [client.request("PutRecord", wire.put_record_body("growth", 100)) for _ in range(200)]
-            horizon = client.request("GetShardIterator", wire.compact(
-                {"StreamName": "growth", "ShardId": shards[0], "ShardIteratorType": "TRIM_HORIZON"}))
-            put_us = latency(client, puts, 2000)
-            latest = client.request("GetRecords", wire.compact(
-                {"ShardIterator": client.iterator("growth", shards[0], "LATEST"), "Limit": 10000}))
-            yield "growth at %s stored" % label, {
-                "PutRecord_us": put_us,
-                "GetShardIterator_us": latency(client, [horizon], 1000),
-                "LATEST_us": latency(client, [latest], 1000),
-                "errors": 0,
-            }
-
-
 # ---- rounds and report
 
 class Group:
@@ -234,34 +205,62 @@ GROUPS = {
             [Group(door_cells("/BENCH/v1", "%d route%s" % (n, "s"[:n > 1])), True, n) for n in (1, 300)],
     "memory": [Group(memory_cells)],
     "idle": [Group(peers.idle_cells, True)],
-    "growth": [Group(growth_cells)],
 }
+# Groups whose cells hold two sizes of one thing against each other: they run once and take their turns themselves.
+TWINS = {"scale-" + name: cells for name, cells in scale.CELLS.items()}
+RATIOS = (("millrace", "floor"), ("large", "small"))
+
+
+def chosen(parser, names):
+    """Of GROUPS and TWINS, by name (`scale` is all that begin with it): all without a name."""
+    every = [*GROUPS, *TWINS]
+    unknown = sorted(set(names) - set(every) - {"scale"})
+    if unknown:
+        parser.error("no such group: %s" % ", ".join(unknown))
+    return [group for group in every if not names or group in names or group.split("-")[0] in names]
 
 
 def shown(value):
-    return "%.0f" % value if abs(value) >= 1000 else "%.1f" % value
+    return "%.0f" % value if abs(value) >= 1000 else "%.1f" % value if abs(value) >= 1 else "%.3f" % value
 
 
-def report(results, names):
-    """results[cell][server][figure] is a list, one value a round. Ratios are millrace's to the floor's."""
-    for cell, by_server in results.items():
-        print("\n" + cell)
-        medians = {name: {figure: statistics.median(values) for figure, values in by_server[name].items()}
-                   for name in names if name in by_server}
-        figures = list(dict.fromkeys(figure for some in medians.values() for figure in some))
-        for figure in figures:
-            if figure == "errors" and not any(some.get(figure) for some in medians.values()):
-                continue
-            parts = ["%s %s" % (name, shown(some[figure])) for name, some in medians.items() if figure in some]
-            ours, floor = (medians.get(name, {}).get(figure) for name in ("millrace", "floor"))
-            if ours is not None and floor:
-                parts.append("ratio %.2f" % (ours / floor))
-            print("  %-34s %s" % (figure, "   ".join(parts)))
+class Results:
+    """Of each cell and who was measured, each figure's values, one a round."""
+
+    def __init__(self, out):
+        self.out, self.cells = out, {}
+
+    def add(self, round_number, name, cell, figures):
+        by_figure = self.cells.setdefault(cell, {}).setdefault(name, {})
+        for figure, value in figures.items():
+            by_figure.setdefault(figure, []).append(value)
+        print("round %d  %-9s %-36s %s" % (round_number, name, cell, "  ".join(
+            "%s=%s" % (figure, shown(value)) for figure, value in figures.items())), file=sys.stderr, flush=True)
+        if self.out:
+            with open(self.out, "a") as out:
+                out.write(json.dumps({"round": round_number, "server": name, "cell": cell, **figures}) + "\n")
+
+    def report(self):
+        for cell, by_server in self.cells.items():
+            print("\n" + cell)
+            medians = {name: {figure: statistics.median(values) for figure, values in by_figure.items()}
+                       for name, by_figure in by_server.items()}
+            figures = list(dict.fromkeys(figure for some in medians.values() for figure in some))
+            for figure in figures:
+                if figure == "errors" and not any(some.get(figure) for some in medians.values()):
+                    continue
+                parts = ["%s %s" % (name, shown(some[figure])) for name, some in medians.items() if figure in some]
+                for ours, beside in RATIOS:
+                    ours, beside = (medians.get(name, {}).get(figure) for name in (ours, beside))
+                    if ours is not None and beside:
+                        parts.append("ratio %.2f" % (ours / beside))
+                print("  %-42s %s" % (figure, "   ".join(parts)))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("groups", nargs="*", default=[], help="of: %s (all unless said)" % ", ".join(GROUPS))
+    parser.add_argument("groups", nargs="*", default=[],
+                        help="of: %s (all unless said); scale: all of these" % ", ".join([*GROUPS, *TWINS]))
     parser.add_argument("--build", type=pathlib.Path, default=servers.ROOT / "build" / "release")
     parser.add_argument("--servers", default="millrace,floor")
     parser.add_argument("--rounds", type=int, default=5, choices=range(1, 21), metavar="1..20")
@@ -269,15 +268,13 @@ def main():
     parser.add_argument("--memory-limit", default="8GiB", help="millrace's storage.memory_limit")
     parser.add_argument("--out", type=pathlib.Path, help="add each figure of each round to this file, a JSON line a cell")
     options = parser.parse_args()
-    unknown = set(options.groups) - set(GROUPS)
-    if unknown:
-        parser.error("no such group: %s" % ", ".join(sorted(unknown)))
+    groups = chosen(parser, options.groups)
     names = options.servers.split(",")
     options.build = options.build.resolve()
 
-    results = {}
+    results = Results(options.out)
     for round_number in range(options.rounds):
-        for group in (group for name in options.groups or GROUPS for group in GROUPS[name]):
+        for group in (group for name in groups for group in GROUPS.get(name, [])):
             # The order turns with each round, so that neither server always has the warmer machine.
             for name in names[round_number % len(names):] + names[:round_number % len(names)]:
                 server = (servers.Floor(options.build) if name == "floor"
@@ -286,18 +283,12 @@ def main():
                     continue
                 with server:
                     for cell, figures in group.cells(server, options):
-                        by_figure = results.setdefault(cell, {}).setdefault(name, {})
-                        for figure, value in figures.items():
-                            by_figure.setdefault(figure, []).append(value)
-                        print("round %d  %-9s %-36s %s" % (
-                            round_number + 1, name, cell,
-                            "  ".join("%s=%s" % (figure, shown(value)) for figure, value in figures.items())),
-                            file=sys.stderr, flush=True)
-                        if options.out:
-                            with open(options.out, "a") as out:
-                                out.write(json.dumps({"round": round_number + 1, "server": name, "cell": cell,
-                                                      **figures}) + "\n")
-    report(results, names)
+                        results.add(round_number + 1, name, cell, figures)
+    for cells in (TWINS[name] for name in groups if name in TWINS):
+        for cell, by_size in cells(options):
+            for size, figures in by_size.items():
+                results.add(1, size, cell, figures)
+    results.report()
 
 
 if __name__ == "__main__":

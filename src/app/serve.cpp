@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <optional>
 #include <thread>
 
 #include "app/commands.hpp"
@@ -105,13 +106,15 @@ int stop_serving(Signals& signals, House& house, std::chrono::milliseconds withi
 
 int serve(const config::Config& config) {
   Signals signals;
-  DataDirectory data_directory(config.data_dir);
+  std::optional<DataDirectory> data_directory;  // outlives what writes into it
   std::size_t threads = config.threads ? config.threads : std::max(1u, std::thread::hardware_concurrency());
   const std::size_t connections_each = connections_max(threads);
   House house(config, threads);
   std::future<void> opened = signals.start(house.executor(), house.open());
   if (auto signal = signals.wait([&] { return Signals::ready(opened); })) end_at_once(128 + *signal);
   opened.get();
+  // In memory mode nothing is read from it: a start that is refused for its declarations leaves no directory behind.
+  data_directory.emplace(config.data_dir);
 
   net::Server& server = house.server();
   net::ListenerOptions aws, gateway;

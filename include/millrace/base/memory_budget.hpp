@@ -23,8 +23,7 @@ class MemoryBudget {
 
   /// False, and nothing taken, when the limit would be passed.
   [[nodiscard]] bool try_take(Account account, std::size_t bytes) noexcept {
-    const std::size_t limit = account == Account::chunks ? chunks_max_ : bytes_max_;
-    if (used_.fetch_add(bytes, std::memory_order_relaxed) + bytes > limit) {
+    if (used_.fetch_add(bytes, std::memory_order_relaxed) + bytes > bytes_max(account)) {
       used_.fetch_sub(bytes, std::memory_order_relaxed);
       refused_[static_cast<std::size_t>(account)].fetch_add(1, std::memory_order_relaxed);
       return false;
@@ -37,6 +36,8 @@ class MemoryBudget {
     used_.fetch_sub(bytes, std::memory_order_relaxed);
   }
   std::size_t bytes_max() const noexcept { return bytes_max_; }
+  /// What all accounts together may hold when this one asks for more.
+  std::size_t bytes_max(Account a) const noexcept { return a == Account::chunks ? chunks_max_ : bytes_max_; }
   /// What stored records leave to all else.
   std::size_t kept_from_chunks() const noexcept { return bytes_max_ - chunks_max_; }
   std::size_t used() const noexcept { return used_.load(std::memory_order_relaxed); }
