@@ -55,16 +55,79 @@ TEST(Arguments, HelpEndsWellAndNamesTheCommands) {
   }
 }
 
-TEST(Arguments, WrongOnesEndWithTwoAndAReason) {
-  EXPECT_EQ(ended({}).exit_code, 2);
-  Ended unknown = ended({"serve", "--confg", "x"});
-  EXPECT_EQ(unknown.exit_code, 2);
-  EXPECT_THAT(unknown.text, HasSubstr("--confg"));
-  EXPECT_EQ(ended({"fly"}).exit_code, 2);
-  Ended timeout = ended({"health", "--timeout", "soon"});
-  EXPECT_EQ(timeout.exit_code, 2);
-  EXPECT_THAT(timeout.text, HasSubstr("'soon' is not a duration"));
+struct Wrong {
+  const char* name;
+  std::vector<const char*> words;
+  const char* said;
+};
+void PrintTo(const Wrong& wrong, std::ostream* out) { *out << wrong.name; }
+
+class WrongArguments : public testing::TestWithParam<Wrong> {};
+
+TEST_P(WrongArguments, EndWithTwoAndAReason) {
+  std::vector<const char*> argv{"millrace"};
+  argv.insert(argv.end(), GetParam().words.begin(), GetParam().words.end());
+  const auto result = parse(static_cast<int>(argv.size()), argv.data());
+  ASSERT_TRUE(std::holds_alternative<Ended>(result));
+  EXPECT_EQ(std::get<Ended>(result).exit_code, 2);
+  EXPECT_EQ(std::get<Ended>(result).text, std::string("millrace: ") + GetParam().said + "\n");
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    EachKind, WrongArguments,
+    testing::ValuesIn(std::vector<Wrong>{
+        {"NoCommand",
+         {},
+         "a command is missing: there are serve, check, version, health and help\n`millrace --help` tells more"},
+        {"UnknownCommand",
+         {"fly"},
+         "'fly' is not a command: there are serve, check, version, health and help\n`millrace --help` tells more"},
+        {"MisspeltCommand", {"serv"}, "'serv' is not a command; did you mean 'serve'?\n`millrace --help` tells more"},
+        {"CommandAsAnOption",
+         {"--version"},
+         "'--version' is not a command; did you mean 'version'?\n`millrace --help` tells more"},
+        {"ControlCharacters",
+         {"\x1b[2J"},
+         "'?[2J' is not a command: there are serve, check, version, health and help\n`millrace --help` tells more"},
+        {"OptionBeforeTheCommand",
+         {"--config", "a", "serve"},
+         "'--config' is not a command: there are serve, check, version, health and help\n`millrace serve --help` tells "
+         "more"},
+        {"UnknownOption",
+         {"serve", "--listen", "x"},
+         "'--listen' is not an option of serve: it has --help and --config\n`millrace serve --help` tells more"},
+        {"MisspeltOption",
+         {"serve", "--confg=x"},
+         "'--confg' is not an option of serve; did you mean '--config'?\n`millrace serve --help` tells more"},
+        {"OptionOfAnotherCommand",
+         {"check", "--ready"},
+         "'--ready' is not an option of check: it has --help and --config\n`millrace check --help` tells more"},
+        {"ShortOption",
+         {"check", "-c", "x"},
+         "'-c' is not an option of check: it has --help and --config\n`millrace check --help` tells more"},
+        {"WordTooMany", {"serve", "config.yaml"}, "serve takes no 'config.yaml'\n`millrace serve --help` tells more"},
+        {"ValueMissing", {"serve", "--config"}, "--config takes a value\n`millrace serve --help` tells more"},
+        {"ValueEmpty",
+         {"check", "--config", ""},
+         "--config is empty: it takes a value\n`millrace check --help` tells more"},
+        {"UrlEmpty", {"health", "--url", ""}, "--url is empty: it takes a value\n`millrace health --help` tells more"},
+        {"OptionTwice",
+         {"serve", "--config", "a", "--config", "b"},
+         "--config is given twice\n`millrace serve --help` tells more"},
+        {"DurationThatIsNone",
+         {"health", "--timeout", "soon"},
+         "--timeout: 'soon' is not a duration up to 1h: write 250ms or 2s\n`millrace health --help` tells more"},
+        {"NoDuration",
+         {"health", "--timeout", "0s"},
+         "--timeout: '0s' is not a duration up to 1h: write 250ms or 2s\n`millrace health --help` tells more"},
+        {"DurationTooLong",
+         {"health", "--timeout", "2h"},
+         "--timeout: '2h' is not a duration up to 1h: write 250ms or 2s\n`millrace health --help` tells more"},
+        {"DurationEmpty",
+         {"health", "--timeout", ""},
+         "--timeout is empty: it takes a value\n`millrace health --help` tells more"},
+    }),
+    [](const auto& wrong) { return wrong.param.name; });
 
 }  // namespace
 }  // namespace millrace::cli
