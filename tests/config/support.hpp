@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "millrace/config/config.hpp"
+#include "support/text.hpp"
 
 namespace millrace::config {
 
@@ -42,15 +43,7 @@ class ConfigFile : public testing::Test {
   }
   /// The same, where all of it is about the file: without its name.
   static std::string error_in_file(std::string_view text) {
-    const std::string detail = error(text);
-    std::string lines;
-    for (std::string_view rest = detail; !rest.empty();) {
-      std::string_view line = rest.substr(0, rest.find('\n'));
-      rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-      EXPECT_TRUE(line.starts_with("millrace.yaml:")) << line;
-      lines.append(lines.empty() ? "" : "\n").append(line.substr(std::string_view("millrace.yaml:").size()));
-    }
-    return lines;
+    return test::without_prefix(error(text), "millrace.yaml:");
   }
 
   std::filesystem::path directory_;
@@ -65,10 +58,6 @@ struct Mistake {
 inline void PrintTo(const Mistake& mistake, std::ostream* out) { *out << mistake.name; }
 inline std::string name_of(const testing::TestParamInfo<Mistake>& mistake) { return mistake.param.name; }
 
-inline std::string repeated(std::string_view text, int count) {
-  std::string out;
-  for (int i = 0; i < count; ++i) out += text;
-  return out;
-}
+using test::repeated;
 
 }  // namespace millrace::config

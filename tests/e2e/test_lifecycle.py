@@ -201,66 +201,6 @@ def test_check_says_what_would_be_served_and_touches_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def stream(name="a", more=""):
-    return f"streams:\n  - StreamName: {name}\n{more}"
-
-
-@pytest.mark.parametrize(
-    "text, line, said",
-    [
-        ("listn:\n  aws: x\n", 1, "did you mean 'listen'?"),
-        ("storage:\n  memory_limit: lots\n", 2, "storage.memory_limit: 'lots' is not a size"),
-        (stream("a b"), 2, "stream 'a b': CreateStream: ValidationException: "),
-        (stream("a", "    ShardCount: 0\n"), 2, "stream 'a': CreateStream: ValidationException: "),
-        (stream("a", "    ShardCount: 1\n    RetentionPeriodHours: 1\n"), 2, "stream 'a': DecreaseStreamRetentionPeriod: InvalidArgumentException: "),
-        ("delivery_streams:\n  - DeliveryStreamName: d\n", 2, "delivery stream 'd': CreateDeliveryStream: InvalidArgumentException: "),
-    ],
-    ids=["unknown-key", "bad-size", "bad-name", "bad-count", "bad-retention", "bad-delivery"],
-)
-def test_check_and_serve_name_file_line_and_reason(tmp_path, text, line, said):
-    path = tmp_path / "millrace.yaml"
-    path.write_text(text)
-    for command in ("check", "serve"):
-        done = run(command, "--config", str(path), cwd=tmp_path, environment={"MILLRACE_LISTEN_AWS": "127.0.0.1:0", "MILLRACE_LISTEN_GATEWAY": "127.0.0.1:0"})
-        assert done.returncode == 1, done.stdout
-        assert f"{path}:{line}: " in done.stderr
-        assert said in done.stderr
-        assert "Sanitizer" not in done.stderr
-
-
-OPENAPI = """openapi: 3.0.1
-info: {title: t, version: "1"}
-paths:
-  /v1:
-    post:
-      responses: {"200": {description: ok}}
-      x-amazon-apigateway-integration:
-        type: aws
-        httpMethod: POST
-        uri: arn:aws:apigateway:us-east-1:kinesis:action/ListStreams
-        responses: {default: {statusCode: "200"}}
-"""
-
-
-def test_two_apis_on_one_stage_and_path_are_named(tmp_path):
-    (tmp_path / "api.yaml").write_text(OPENAPI)
-    path = tmp_path / "millrace.yaml"
-    path.write_text("apis:\n  - {name: one, openapi: api.yaml, stages: [S]}\n  - {name: two, openapi: api.yaml, stages: [S]}\n")
-    done = run("check", "--config", str(path))
-    assert done.returncode == 1
-    assert "one" in done.stderr and "two" in done.stderr
-
-
-def test_an_unsupported_extension_is_named_with_file_and_line(tmp_path):
-    (tmp_path / "api.yaml").write_text(OPENAPI + "x-amazon-apigateway-binary-media-types: ['image/png']\n")
-    path = tmp_path / "millrace.yaml"
-    path.write_text("apis:\n  - {name: one, openapi: api.yaml, stages: [S]}\n")
-    done = run("check", "--config", str(path))
-    assert done.returncode == 1
-    assert f"{tmp_path}/api.yaml:{OPENAPI.count(chr(10)) + 1}" in done.stderr
-    assert "x-amazon-apigateway-binary-media-types" in done.stderr
-
-
 def test_an_unknown_environment_name_only_warns(start):
     daemon = start(environment={"MILLRACE_SERVICE_HOST": "10.0.0.1"})
     assert "MILLRACE_SERVICE_HOST" in daemon.log()

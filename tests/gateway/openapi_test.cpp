@@ -2,26 +2,20 @@
 
 #include <gmock/gmock.h>
 
-#include "gateway/repeated.hpp"
 #include "gateway/support.hpp"
+#include "support/text.hpp"
 
 namespace millrace::gateway {
 namespace {
 
-/// What importing `text` says, each line without the file's name.
+using test::repeated;
+
+/// What importing `text` says, without the file's name.
 std::string import_error(const std::string& text) {
   FakeServices services;
   auto imported = import_openapi({"broken", "", {"PROD"}, text, "broken.yaml"}, services);
   if (imported) return "imported";
-  const std::string detail = imported.error().detail;
-  std::string lines;
-  for (std::string_view rest = detail; !rest.empty();) {
-    std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-    EXPECT_TRUE(line.starts_with("broken.yaml:")) << line;
-    lines.append(lines.empty() ? "" : "\n").append(line.substr(std::string_view("broken.yaml:").size()));
-  }
-  return lines;
+  return test::without_prefix(imported.error().detail, "broken.yaml:");
 }
 
 const std::string kPaths = "openapi: 3.0.1\npaths:\n";

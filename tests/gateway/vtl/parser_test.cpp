@@ -2,11 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include "gateway/repeated.hpp"
 #include "gateway/vtl/template.hpp"
+#include "support/text.hpp"
 
 namespace millrace::gateway::vtl {
 namespace {
+
+using test::repeated;
 
 /// `line:column what`
 std::string compile_error(std::string source) {

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <chrono>
 
-#include "gateway/repeated.hpp"
+#include "support/text.hpp"
 
 namespace millrace::gateway::vtl {
 namespace {
+
+using test::repeated;
 
 std::string evaluate(std::string source, std::string_view body = "{}", Overrides* overrides = nullptr,
                      RequestFacts facts = {}) {
