@@ -24,4 +24,10 @@ std::string printable(std::string_view text, std::size_t bytes_max) {
   return out;
 }
 
+std::string_view first_character(std::string_view text) noexcept {
+  std::size_t size = text.empty() ? 0 : 1;
+  while (size < text.size() && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) ++size;
+  return text.substr(0, size);
+}
+
 }  // namespace millrace

@@ -29,6 +29,8 @@ struct YamlText {
 
 namespace {
 
+constexpr std::size_t kPathBytesMax = 300;
+
 /// Thrown through the parser: nothing behind this place can be read.
 struct Unreadable {
   TextPlace at;
@@ -99,7 +101,8 @@ class Checker final : public YAML::EventHandler {
     throw Unreadable{text_.place(mark), std::move(what)};
   }
   void mistake(const YAML::Mark& mark, std::string path, std::string what) {
-    mistakes_.push_back({text_.place(mark), std::move(path), std::move(what)});
+    if (mistakes_.size() < YamlDocument::kMistakesMax)
+      mistakes_.push_back({text_.place(mark), printable(path, kPathBytesMax), std::move(what)});
   }
 
   // `name`: of a member of the innermost map, instead of the one under way.
@@ -182,10 +185,10 @@ std::string explained(const std::string& message, std::string_view line, bool fl
   const bool tab = !flow && line.substr(0, indentation).find('\t') != std::string_view::npos;
   for (const char* by_indentation :
        {msg::TAB_IN_INDENTATION, msg::MAP_VALUE, msg::MAP_KEY, msg::END_OF_MAP, msg::END_OF_SEQ, msg::BLOCK_ENTRY})
-    if (tab && message == by_indentation) return "the line is indented with a tab: YAML takes blanks only";
+    if (tab && message == by_indentation) return "the line is indented with a tab: YAML takes only spaces";
   static const std::map<std::string, std::string, std::less<>> words{
       {msg::MAP_VALUE,
-       "`:` is not expected here: a line may be indented wrongly, a `:` before may lack the blank behind it, or a "
+       "`:` is not expected here: a line may be indented wrongly, a `:` before may lack the space behind it, or a "
        "value "
        "with `: ` in it may lack its quotes"},
       {msg::MAP_KEY, "a name is not expected here: the line may be indented wrongly"},
@@ -199,7 +202,7 @@ std::string explained(const std::string& message, std::string_view line, bool fl
       {msg::UNKNOWN_ANCHOR, "there is no anchor (&name) before for this alias"},
       {msg::CHAR_IN_BLOCK,
        "behind `|` or `>` may stand an indicator such as `-` or `2`, and the text begins in the next line"},
-      {msg::TAB_IN_INDENTATION, "the line is indented with a tab: YAML takes blanks only"},
+      {msg::TAB_IN_INDENTATION, "the line is indented with a tab: YAML takes only spaces"},
   };
   if (auto found = words.find(message); found != words.end()) return found->second;
   if (message.starts_with(msg::INVALID_ESCAPE))

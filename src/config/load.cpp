@@ -173,20 +173,20 @@ class FileReader {
     for (const DeclaredMember& member : declaration.members) {
       if (member.path != below(path, name_member)) continue;
       declaration.name = member.value;
-      tell_twice(out, member.value, member.path, member.line, [](const Declaration& d) { return d.name; });
+      tell_twice(names_[name_member], member.value, member.path, member.line);
     }
     declaration.json = json.dump();
-    out.push_back(std::move(declaration));  // a wrong one too: another of its name is a mistake of its own
+    out.push_back(std::move(declaration));
   }
 
-  /// A mistake when one of `others` has this name too.
-  template <class List_, class NameOf>
-  void tell_twice(const List_& others, const std::string& name, const std::string& path, int line, NameOf name_of) {
-    for (const auto& other : others) {
-      if (name.empty() || name_of(other) != name) continue;
-      mistakes_.add(line, path, in_quotes(name) + " is declared twice, first in line " + std::to_string(other.line));
-      return;
-    }
+  using Lines = std::map<std::string, int, std::less<>>;  // by name
+
+  /// A mistake when another has this name too, be it wrong for another reason or not.
+  void tell_twice(Lines& lines, const std::string& name, const std::string& path, int line) {
+    if (name.empty()) return;
+    const auto [first, fresh] = lines.emplace(name, line);
+    if (!fresh)
+      mistakes_.add(line, path, in_quotes(name) + " is declared twice, first in line " + std::to_string(first->second));
   }
 
   void read_api(const List& list, const YAML::Node& entry, const std::string& path) {
@@ -223,16 +223,13 @@ class FileReader {
       if (std::find(given.begin(), given.end(), required) == given.end())
         mistakes_.add(api.line, path, std::string(required) + " is missing");
     // Of two APIs one may have the id that the other derives.
-    for (const ApiDeclaration& other : config_.apis)
-      if (other.name != api.name && id_of(other) == id_of(api))
-        mistakes_.add(id_line ? id_line : api.line, id_line ? below(path, "id") : path,
-                      in_quotes(id_of(api)) + " is the id of API " + in_quotes(other.name) + " in line " +
-                          std::to_string(other.line) + ": give one of them another");
+    const std::string id = api.id.empty() ? gateway::api_id_of_name(api.name) : api.id;
+    const auto [other, fresh] = api_ids_.emplace(id, ApiOfId{api.name, api.line});
+    if (!fresh && other->second.name != api.name)
+      mistakes_.add(id_line ? id_line : api.line, id_line ? below(path, "id") : path,
+                    in_quotes(id) + " is the id of API " + in_quotes(other->second.name) + " in line " +
+                        std::to_string(other->second.line) + ": give one of them another");
     config_.apis.push_back(std::move(api));
-  }
-
-  static std::string id_of(const ApiDeclaration& api) {
-    return api.id.empty() ? gateway::api_id_of_name(api.name) : api.id;
   }
 
   void read_api_text(std::string_view member, const std::string& text, int line, const std::string& path,
@@ -243,7 +240,7 @@ class FileReader {
         mistakes_.add(line, path,
                       in_quotes(text) + " is not a name: at most " + std::to_string(kApiNameBytesMax) +
                           " bytes without control characters are");
-      tell_twice(config_.apis, text, path, line, [](const ApiDeclaration& a) { return a.name; });
+      tell_twice(names_["name"], text, path, line);
     } else if (member == "id") {
       if (text.size() != 10 || text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789") != std::string::npos)
         return mistakes_.add(line, path, in_quotes(text) + " is not an id: write ten of a-z and 0-9");
@@ -281,6 +278,12 @@ class FileReader {
   Config& config_;
   Mistakes& mistakes_;
   Origins& origins_;
+  std::map<std::string_view, Lines> names_;  // by the member that holds them
+  struct ApiOfId {
+    std::string name;
+    int line;
+  };
+  std::map<std::string, ApiOfId> api_ids_;
 };
 
 void read_environment(const Environment& environment, Loaded& loaded, Origins& origins, Mistakes& mistakes) {
@@ -325,10 +328,12 @@ void check_together(const Config& config, const Origins& origins, Mistakes& mist
                   origins, mistakes);
   }
   std::error_code error;
-  const auto data = std::filesystem::status(config.data_dir, error);
-  if (std::filesystem::exists(data) && !std::filesystem::is_directory(data))
-    add_at_origin("data_dir", in_quotes(config.data_dir.string()) + " is a file: write the path of a directory",
-                  origins, mistakes);
+  std::filesystem::path data = config.data_dir;  // or what of it is there already
+  while (!std::filesystem::exists(data, error) && data.has_parent_path() && data.parent_path() != data)
+    data = data.parent_path();
+  if (std::filesystem::exists(data, error) && !std::filesystem::is_directory(data, error))
+    add_at_origin("data_dir", in_quotes(data.string()) + " is a file: write the path of a directory", origins,
+                  mistakes);
 }
 
 }  // namespace

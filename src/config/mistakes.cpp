@@ -9,11 +9,17 @@ namespace millrace::config {
 namespace {
 
 constexpr std::size_t kToldMax = 50;
+constexpr std::size_t kKeptMax = 1000;  // they come about in the order in which they are told
 constexpr std::size_t kLineBytesMax = 1000;
 
 }  // namespace
 
-void Mistakes::put(std::size_t line, std::string text) { all_.push_back({line, printable(text, kLineBytesMax)}); }
+void Mistakes::put(std::size_t line, std::string text) {
+  if (all_.size() < kKeptMax)
+    all_.push_back({line, printable(text, kLineBytesMax)});
+  else
+    ++not_kept_;
+}
 
 void Mistakes::add(std::size_t line, std::string_view key, std::string_view what) {
   std::string text = file_.string();
@@ -41,8 +47,9 @@ Error Mistakes::error() const {
   std::stable_sort(ordered.begin(), ordered.end(), [](const Mistake& a, const Mistake& b) { return a.line < b.line; });
   std::string detail;
   for (std::size_t i = 0; i < ordered.size() && i < kToldMax; ++i) detail.append(i ? "\n" : "").append(ordered[i].text);
-  if (ordered.size() > kToldMax) detail += "\nand " + std::to_string(ordered.size() - kToldMax) + " more";
-  return {{Errc::invalid, std::move(detail)}, ordered.size()};
+  const std::size_t count = ordered.size() + not_kept_;
+  if (count > kToldMax) detail += "\nand " + std::to_string(count - kToldMax) + " more";
+  return {{Errc::invalid, std::move(detail)}, count};
 }
 
 }  // namespace millrace::config

@@ -22,7 +22,6 @@ class Mistakes {
   void add_elsewhere(std::string_view lines);
 
   bool empty() const noexcept { return all_.empty(); }
-  std::size_t size() const noexcept { return all_.size(); }
   /// All of them as one error. Not to be asked for when empty.
   Error error() const;
 
@@ -35,6 +34,7 @@ class Mistakes {
 
   std::filesystem::path file_;
   std::vector<Mistake> all_;
+  std::size_t not_kept_ = 0;
 };
 
 }  // namespace millrace::config

@@ -20,6 +20,7 @@ namespace {
 constexpr std::string_view kExtension = "x-amazon-apigateway-";
 constexpr std::string_view kIntegration = "x-amazon-apigateway-integration";
 constexpr std::string_view kAnyMethod = "x-amazon-apigateway-any-method";
+constexpr std::size_t kMistakesMax = 1000;  // more are not kept
 constexpr std::size_t kSegmentsMax = 64;
 constexpr std::size_t kPatternMax = 256;
 
@@ -83,7 +84,7 @@ class Importer {
   /// Resources, unless mistakes() has any.
   std::vector<Resource> import() {
     if (document_.readable()) guarded([&] { read_root(document_.root()); });
-    if (mistakes_.empty()) check_siblings();
+    check_siblings();
     return std::move(resources_);
   }
   /// In the order of the file.
@@ -107,7 +108,8 @@ class Importer {
         return each.at.line == mistake.at.line && each.at.column == mistake.at.column;
       };
       const auto end = mistakes_.begin() + static_cast<std::ptrdiff_t>(of_document_);
-      if (std::none_of(mistakes_.begin(), end, same_place)) mistakes_.push_back(std::move(mistake));
+      if (std::any_of(mistakes_.begin(), end, same_place)) return;
+      if (mistakes_.size() < kMistakesMax) mistakes_.push_back(std::move(mistake));
     }
   }
   /// Calls `read` for each member of an object; a mistake in one does not hide those of the next.
@@ -260,7 +262,7 @@ class Importer {
       } else {
         const auto wrong = std::find_if_not(part.begin(), part.end(), in_segment);
         if (wrong != part.end())
-          refuse(node, where + ": " + ticked(std::string_view(wrong, part.end()).substr(0, 1)) +
+          refuse(node, where + ": " + ticked(first_character(std::string_view(wrong, part.end()))) +
                            " cannot stand in a path: a query is no part of it, and escapes are written plainly");
       }
       segments.push_back(std::move(segment));

@@ -22,5 +22,12 @@ TEST(Printable, IsCutBetweenCodePoints) {
   EXPECT_EQ(printable("ä", 1), "...");
 }
 
+TEST(Printable, FirstCharacterIsWhole) {
+  EXPECT_EQ(first_character("ab"), "a");
+  EXPECT_EQ(first_character("äb"), "ä");
+  EXPECT_EQ(first_character("😀"), "😀");
+  EXPECT_EQ(first_character(""), "");
+}
+
 }  // namespace
 }  // namespace millrace

@@ -66,15 +66,15 @@ INSTANTIATE_TEST_SUITE_P(
         Unreadable{
             "WrongIndentation", "a: b\n c: d\n",
             "2:3 : not valid YAML: `:` is not expected here: a line may be indented wrongly, a `:` before may lack the "
-            "blank behind it, or a value with `: ` in it may lack its quotes"},
+            "space behind it, or a value with `: ` in it may lack its quotes"},
         Unreadable{
             "ColumnsAreCharacters", "a: ä: c\n",
             "1:5 : not valid YAML: `:` is not expected here: a line may be indented wrongly, a `:` before may lack the "
-            "blank behind it, or a value with `: ` in it may lack its quotes"},
+            "space behind it, or a value with `: ` in it may lack its quotes"},
         Unreadable{"TabInTheIndentation", "a:\n\tb: c\n",
-                   "2:3 : not valid YAML: the line is indented with a tab: YAML takes blanks only"},
+                   "2:3 : not valid YAML: the line is indented with a tab: YAML takes only spaces"},
         Unreadable{"TabAtTheBeginning", "a: 1\n\tb: 2\n",
-                   "2:1 : not valid YAML: the line is indented with a tab: YAML takes blanks only"},
+                   "2:1 : not valid YAML: the line is indented with a tab: YAML takes only spaces"},
         Unreadable{
             "LineOutOfTheMap", "a:\n  b: c\n d\n",
             "3:2 : not valid YAML: this does not go on as the lines before: it may be indented wrongly, or a `:` may "
@@ -169,14 +169,20 @@ TEST(Yaml, DepthIsBoundedAlsoThroughAliases) {
   };
   EXPECT_TRUE(YamlDocument(nested(YamlDocument::kDepthMax)).readable());
   EXPECT_THAT(mistakes(YamlDocument(nested(YamlDocument::kDepthMax + 1))),
-              ElementsAre("1:67 : nests deeper than 64 levels"));
+              ElementsAre("1:103 : nests deeper than 100 levels"));
   EXPECT_FALSE(YamlDocument(std::string(1'000'000, '[')).readable());
   std::string chain = "a0: &a0 [[[[[[[[[x]]]]]]]]]\n";
-  for (int i = 1; i < 8; ++i) {
+  for (int i = 1; i < 12; ++i) {
     const std::string number = std::to_string(i), before = std::to_string(i - 1);
     chain += "a" + number + ": &a" + number + " [[[[[[[[[*a" + before + "]]]]]]]]]\n";
   }
-  EXPECT_THAT(mistakes(YamlDocument(chain)), ElementsAre(HasSubstr("nests deeper than 64 levels")));
+  EXPECT_THAT(mistakes(YamlDocument(chain)), ElementsAre(HasSubstr("nests deeper than 100 levels")));
+}
+
+TEST(Yaml, MistakesAreBounded) {
+  std::string text;
+  for (std::size_t i = 0; i < YamlDocument::kMistakesMax + 500; ++i) text += "a: 1\n";
+  EXPECT_EQ(YamlDocument(text).mistakes().size(), YamlDocument::kMistakesMax);
 }
 
 TEST(Yaml, SizeIsBoundedAlsoThroughAliases) {
@@ -189,7 +195,7 @@ TEST(Yaml, SizeIsBoundedAlsoThroughAliases) {
   }
   EXPECT_THAT(
       mistakes(YamlDocument(bomb)),
-      ElementsAre(HasSubstr(": holds more than 200000 values, those of an alias counted as often as it is used")));
+      ElementsAre(HasSubstr(": holds more than 500000 values, those of an alias counted as often as it is used")));
 }
 
 struct Style {

@@ -83,7 +83,7 @@ CONFIGS = [
     ("duplicate-key", "region: a\nthreads: 1\nregion: b\n", "3: region: is given twice, first in line 1"),
     ("data-directory-is-a-file", "data_dir: millrace.yaml\n", "1: data_dir: 'millrace.yaml' is a file: write the path of a directory"),
     ("not-yaml", "threads: [1\n", "2:1: not valid YAML: `,` or `]` is expected here"),
-    ("tab", "log:\n\tlevel: warn\n", "2:7: not valid YAML: the line is indented with a tab: YAML takes blanks only"),
+    ("tab", "log:\n\tlevel: warn\n", "2:7: not valid YAML: the line is indented with a tab: YAML takes only spaces"),
     ("open-quote", "region: 'a\nthreads: 1\n", "1:9: the quote that opens here is not closed"),
     ("merge-key", "a: &a {}\nlog:\n  <<: *a\n", None),
     ("two-documents", "region: a\n---\nregion: b\n", "2:1: a second document begins here: a file holds one"),

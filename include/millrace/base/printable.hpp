@@ -9,4 +9,7 @@ namespace millrace {
 /// terminal's cursor, at most `bytes_max` bytes (cut between code points, then `...`).
 std::string printable(std::string_view text, std::size_t bytes_max = 80);
 
+/// The first character of `text`, all its bytes; empty when there is none.
+std::string_view first_character(std::string_view text) noexcept;
+
 }  // namespace millrace

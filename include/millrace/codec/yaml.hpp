@@ -33,8 +33,9 @@ struct YamlText;
 /// larger or deeper than kNodesMax and kDepthMax, aliases counted as often as they are used, and none holds itself.
 class YamlDocument {
  public:
-  static constexpr std::size_t kNodesMax = 200'000;
-  static constexpr std::size_t kDepthMax = 64;
+  static constexpr std::size_t kNodesMax = 500'000;
+  static constexpr std::size_t kDepthMax = 100;
+  static constexpr std::size_t kMistakesMax = 1000;  ///< more are not kept
 
   explicit YamlDocument(std::string text);
   YamlDocument(YamlDocument&&) noexcept;

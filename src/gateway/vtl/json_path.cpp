@@ -8,7 +8,7 @@ std::optional<JsonPath> JsonPath::parse(std::string_view text, std::string& prob
   JsonPath path;
   std::size_t at = 0;
   auto refuse = [&](std::string what) {
-    problem = "JSONPath " + std::string(text) + ": " + std::move(what);
+    problem = "JSONPath " + (text.empty() ? std::string() : std::string(text) + ": ") + std::move(what);
     return std::nullopt;
   };
   if (text.empty()) return refuse("is empty");

@@ -256,10 +256,7 @@ Token Lexer::next() {
     default:
       break;
   }
-  // The whole of a character, not its first byte.
-  std::size_t end = begin + 1;
-  while (end < source_.size() && (static_cast<unsigned char>(source_[end]) & 0xC0) == 0x80) ++end;
-  throw CompileError{begin, "`" + printable(source_.substr(begin, end - begin)) + "` is not expected here"};
+  throw CompileError{begin, "`" + printable(first_character(source_.substr(begin))) + "` is not expected here"};
 }
 
 }  // namespace millrace::gateway::vtl

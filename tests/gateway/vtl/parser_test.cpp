@@ -148,7 +148,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "1:8 JSONPath $.a[*]: `[*]` is not supported: use ['name'] or [number]"},
         Mistake{"PathFilter", "$input.json('$.a[?(@.b)]')",
                 "1:8 JSONPath $.a[?(@.b)]: `[?(@.b)]` is not supported: use ['name'] or [number]"},
-        Mistake{"PathEmpty", "$input.json('')", "1:8 JSONPath : is empty"},
+        Mistake{"PathEmpty", "$input.json('')", "1:8 JSONPath is empty"},
         Mistake{"PathWithAnOpenBracket", "$input.json('$.a[0')", "1:8 JSONPath $.a[0: `[` is not closed"},
         Mistake{"PathWithAnOpenQuote", "$input.json(\"$.a['b]\")", "1:8 JSONPath $.a['b]: a quote is not closed"},
         Mistake{"PathWithAName", "$input.json('$a')", "1:8 JSONPath $a: `.` or `[` expected after `$`"},
