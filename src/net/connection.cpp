@@ -280,10 +280,13 @@ awaitable<void> Connection::linger() {
   // what it still sends, within bounds.
   phase_ = Phase::lingering;
   since_ = core_->now();
+  body_.end();
+  request_.headers = {};
+  input_.block.give_back();
   transport_.shutdown_send();
   deadline_ = core_->deadline(kLingerTime);
   for (std::size_t read = 0; read < kLingerBytesMax && !core_->stopping() && !gone_;) {
-    const auto [error, size] = co_await transport_.read_some(input_.block.data(), input_.block.capacity());
+    const auto [error, size] = co_await transport_.read_some(core_->discarded(), Core::kDiscardBytes);
     if (error) co_return;
     read += size;
   }
@@ -314,7 +317,7 @@ bool Connection::is_idle(SteadyTime then) const noexcept {
 }
 
 bool Connection::keeps_waiting(SteadyTime then) const noexcept {
-  return (phase_ == Phase::busy || phase_ == Phase::lingering) && deadline_ != kNever && since_ <= then;
+  return phase_ == Phase::busy && deadline_ != kNever && since_ <= then;
 }
 
 void Connection::cut() {

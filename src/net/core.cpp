@@ -122,7 +122,11 @@ void Core::relieve() {
     connection->give_up_buffer();
     if (connection->keeps_waiting(now_ - kSlowAfter)) slow.push_back(connection);
   }
-  end_longest_waiting(slow, (slow.size() + kSlowShare - 1) / kSlowShare);
+  if (!slow.empty()) {
+    const std::size_t count = (slow.size() + kSlowShare - 1) / kSlowShare;
+    logging::warn("memory is short: the slowest connections are cut", {{"cut", count}, {"slow", slow.size()}});
+    end_longest_waiting(slow, count);
+  }
   for (BlockPool* pool : {&read_buffers_, &head_blocks_, &bodies_}) pool->clear();
 }
 

@@ -32,6 +32,7 @@ struct Counters {
 class Core : public std::enable_shared_from_this<Core> {
  public:
   static constexpr std::size_t kReadBufferBytes = 64 * 1024;  // small reads cost several times the CPU
+  static constexpr std::size_t kDiscardBytes = 16 * 1024;
 
   Core(Executor executor, MemoryBudget& budget, const Tuning& tuning);
 
@@ -42,6 +43,8 @@ class Core : public std::enable_shared_from_this<Core> {
   BlockPool& bodies() noexcept { return bodies_; }
   /// For rendering one reply's head; whoever does not get it out at once copies the rest.
   Buffer& head_buffer() noexcept { return head_buffer_; }
+  /// Where everybody reads to what nobody looks at: kDiscardBytes.
+  char* discarded() noexcept { return discarded_.get(); }
   /// "Fri, 20 Nov 2026 20:44:00 GMT"
   std::string_view date() noexcept;
 
@@ -82,6 +85,7 @@ class Core : public std::enable_shared_from_this<Core> {
   const MemoryBudget& budget_;
   BlockPool read_buffers_, head_blocks_, bodies_;
   Buffer head_buffer_;
+  const std::unique_ptr<char[]> discarded_{new char[kDiscardBytes]};
   std::array<char, 32> date_{};
   std::int64_t date_second_ = -1;
   std::vector<Connection*> connections_;

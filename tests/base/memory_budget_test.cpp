@@ -12,6 +12,9 @@ TEST(MemoryBudget, RecordsLeaveTheLastOfItToEverythingElse) {
   EXPECT_TRUE(budget.try_take(Account::replies, 200));
   EXPECT_FALSE(budget.try_take(Account::connections, 1));
   EXPECT_EQ(budget.refused(), 2u);
+  EXPECT_EQ(budget.refused(Account::chunks), 1u);
+  EXPECT_EQ(budget.refused(Account::connections), 1u);
+  EXPECT_EQ(budget.kept_from_chunks(), 200u);
   budget.give_back(Account::chunks, 300);
   EXPECT_EQ(budget.used(), 700u);
   EXPECT_TRUE(budget.try_take(Account::chunks, 100));

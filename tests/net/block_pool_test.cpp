@@ -49,6 +49,41 @@ TEST(BlockPool, KeepsNoMoreThanItsLimits) {
   EXPECT_EQ(budget.used(), 2u * 64 * 1024);
 }
 
+TEST(BlockPool, RoundsToItsUnit) {
+  MemoryBudget budget(1u << 20);
+  BlockPool pool(budget, Account::connections, {.blocks_kept_max = 2, .block_bytes_kept_max = 4096, .unit = 1024});
+  EXPECT_EQ(pool.take(1).capacity(), 1024u);
+  EXPECT_EQ(pool.take(1025).capacity(), 2048u);
+}
+
+TEST(BlockPool, LendsMappingsOfTheirOwn) {
+  MemoryBudget budget(1u << 20);
+  BlockPool pool(budget, Account::connections,
+                 {.blocks_kept_max = 1, .block_bytes_kept_max = 64 * 1024, .mapped = true});
+  BlockPool::Lent a = pool.take(1), b = pool.take(1);
+  for (BlockPool::Lent* block : {&a, &b}) {
+    block->data()[0] = 'x';
+    block->data()[block->capacity() - 1] = 'x';
+  }
+  a.give_back();
+  b.give_back();  // one is kept, the other freed
+  EXPECT_EQ(budget.used(), 64u * 1024);
+  pool.clear();
+  EXPECT_EQ(budget.used(), 0u);
+}
+
+TEST(BlockPool, SaysThatABlockHasComeBack) {
+  MemoryBudget budget(1u << 20);
+  BlockPool pool(budget, Account::bodies, kLimits);
+  int returned = 0;
+  pool.on_return([&] { ++returned; });
+  BlockPool::Lent kept = pool.take(1);
+  pool.take(512 * 1024).give_back();
+  EXPECT_EQ(returned, 1);
+  kept.give_back();
+  EXPECT_EQ(returned, 2);
+}
+
 TEST(BlockPool, TrimFreesWhatLayIdleSinceTheLast) {
   MemoryBudget budget(4u << 20);
   BlockPool pool(budget, Account::bodies, kLimits);

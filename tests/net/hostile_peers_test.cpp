@@ -169,6 +169,16 @@ TEST(Buffers, AreWaitedForNoLongerThanARequestMayTake) {
   EXPECT_EQ(site.stats().timed_out, 1u);
 }
 
+TEST(Buffers, AreNotWaitedForBeyondAStop) {
+  Site site(echo, {}, 1, 1000);
+  Client client(site.port);
+  client.send(post("/", "a"));
+  EXPECT_TRUE(eventually([&] { return site.budget.refused(Account::connections) > 0; }));
+  site.stop(std::chrono::milliseconds{1}).get();
+  EXPECT_TRUE(client.ended());
+  EXPECT_EQ(site.stats().connections, 0u);
+}
+
 // ---- readers
 
 /// Reads 8 MiB every four minutes until all has come, or the connection has ended; gives the replies that were whole.
@@ -299,11 +309,23 @@ TEST(Expect, ABodySentAgainstARefusalIsReadAndForgotten) {
   EXPECT_EQ(site.stats().requests, 1u);
 }
 
+TEST(Expect, ARefusedBodyHoldsNothingWhileItIsReadAndForgotten) {
+  Site site(echo);
+  Client client(site.port);
+  std::string chunks = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (int i = 0; i < 5; ++i) chunks += "100000\r\n" + std::string(0x100000, 'x') + "\r\n";
+  client.send(chunks);
+  EXPECT_EQ(client.receive().status, 413);
+  EXPECT_TRUE(eventually([&] { return site.budget.used() == 0; }));
+  EXPECT_EQ(site.stats().connections, 1u);
+}
+
 TEST(Rejected, SenderIsListenedToForAMomentOnly) {
   Site site(echo);
   Client client(site.port);
   EXPECT_EQ(client.request("bad\r\n\r\n").status, 400);
   EXPECT_TRUE(client.send("more"));
+  EXPECT_TRUE(eventually([&] { return site.budget.used(Account::connections) == 0; }));
   EXPECT_EQ(site.stats().connections, 1u);
   EXPECT_TRUE(site.pass_and_sweep(std::chrono::seconds{10}));
   EXPECT_TRUE(eventually([&] { return site.stats().connections == 0; }));
