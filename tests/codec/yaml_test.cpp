@@ -170,7 +170,7 @@ TEST(Yaml, DepthIsBoundedAlsoThroughAliases) {
   EXPECT_TRUE(YamlDocument(nested(YamlDocument::kDepthMax)).readable());
   EXPECT_THAT(mistakes(YamlDocument(nested(YamlDocument::kDepthMax + 1))),
               ElementsAre("1:103 : nests deeper than 100 levels"));
-  EXPECT_FALSE(YamlDocument(std::string(1'000'000, '[')).readable());
+  EXPECT_FALSE(YamlDocument(std::string(100'000, '[')).readable());
   std::string chain = "a0: &a0 [[[[[[[[[x]]]]]]]]]\n";
   for (int i = 1; i < 12; ++i) {
     const std::string number = std::to_string(i), before = std::to_string(i - 1);

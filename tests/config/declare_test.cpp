@@ -293,6 +293,7 @@ TEST_F(Apply, NamesAnOpenApiFileThatCannotBeRead) {
   EXPECT_EQ(gone.error().detail,
             "millrace.yaml:6: apis[0].openapi: one.yaml: there is no such file\n"
             "millrace.yaml:16: apis[1].openapi: two.yaml: is larger than 16 MiB");
+  EXPECT_TRUE(gateway_.specs.empty());
 }
 
 }  // namespace

@@ -226,6 +226,23 @@ TEST_F(ConfigFile, AnApiMayNotHaveTheIdThatAnotherDerivesFromItsName) {
             "millrace.yaml:3: apis[1]: '" + id + "' is the id of API 'b' in line 2: give one of them another");
 }
 
+TEST_F(ConfigFile, AnOpenApiFileThatCannotBeReadIsNamedWithTheReason) {
+  std::filesystem::create_symlink("api.yaml", "api.yaml");
+  EXPECT_EQ(error(kApi),
+            "millrace.yaml:3: apis[0].openapi: api.yaml: cannot be read: Too many levels of symbolic links");
+}
+
+TEST_F(ConfigFile, AnOpenApiFileIsLookedForBesideTheConfig) {
+  std::filesystem::create_directory("etc");
+  write(kApi, "etc/millrace.yaml");
+  write("openapi: 3.0.1\n", "api.yaml");
+  const auto missing = load("etc/millrace.yaml", {});
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().detail, "etc/millrace.yaml:3: apis[0].openapi: etc/api.yaml: there is no such file");
+  write("openapi: 3.0.1\n", "etc/api.yaml");
+  EXPECT_TRUE(load("etc/millrace.yaml", {}));
+}
+
 TEST_F(ConfigFile, DeclaredMembersAreKeptWithTheirPlaces) {
   const Config config = loaded(kExtendedS3 + "      BufferingHints:\n        IntervalInSeconds: 10\n");
   std::string places;
