@@ -71,6 +71,40 @@ class SystemFile final : public File {
   SystemFile(Descriptor fd, fs::path path) : fd_(std::move(fd)), path_(std::move(path)) {}
 
   FileResult<> append(std::span<const ByteView> pieces) override {
+    return write_all(pieces, [this](const iovec* parts, int count) { return ::writev(fd_.get(), parts, count); });
+  }
+
+  FileResult<> write_at(std::uint64_t offset, std::span<const ByteView> pieces) override {
+    return write_all(pieces, [this, &offset](const iovec* parts, int count) {
+      const ssize_t n = ::pwritev(fd_.get(), parts, count, static_cast<off_t>(offset));
+      if (n > 0) offset += static_cast<std::uint64_t>(n);
+      return n;
+    });
+  }
+
+  FileResult<std::string> read_at(std::uint64_t offset, std::size_t size) override {
+    std::string bytes(size, '\0');
+    const ssize_t got = read_fully(fd_.get(), bytes.data(), size, offset);
+    if (got < 0) return file_error(errno, "read", path_);
+    bytes.resize(static_cast<std::size_t>(got));
+    return bytes;
+  }
+
+  FileResult<std::uint64_t> size() override {
+    struct stat info {};
+    if (::fstat(fd_.get(), &info) != 0) return file_error(errno, "fstat", path_);
+    return {boost::system::in_place_value, static_cast<std::uint64_t>(info.st_size)};
+  }
+
+  FileResult<> sync(bool data_only) override {
+    if ((data_only ? ::fdatasync(fd_.get()) : ::fsync(fd_.get())) != 0) return file_error(errno, "fsync", path_);
+    return {};
+  }
+
+ private:
+  /// `write` is given some of what is left and tells how much of it was written.
+  template <class Write>
+  FileResult<> write_all(std::span<const ByteView> pieces, Write&& write) {
     std::array<iovec, 64> batch;
     std::size_t piece = 0, done = 0;  // `done` bytes of pieces[piece] are written
     while (piece < pieces.size()) {
@@ -79,7 +113,7 @@ class SystemFile final : public File {
         const ByteView rest = i == piece ? pieces[i].substr(done) : pieces[i];
         batch[static_cast<std::size_t>(count++)] = {const_cast<char*>(rest.data()), rest.size()};
       }
-      const ssize_t n = ::writev(fd_.get(), batch.data(), count);
+      const ssize_t n = write(batch.data(), count);
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return file_error(errno, "write", path_);
       std::size_t written = static_cast<std::size_t>(n);
@@ -93,20 +127,6 @@ class SystemFile final : public File {
     return {};
   }
 
-  FileResult<std::string> read_at(std::uint64_t offset, std::size_t size) override {
-    std::string bytes(size, '\0');
-    const ssize_t got = read_fully(fd_.get(), bytes.data(), size, offset);
-    if (got < 0) return file_error(errno, "read", path_);
-    bytes.resize(static_cast<std::size_t>(got));
-    return bytes;
-  }
-
-  FileResult<> sync() override {
-    if (::fsync(fd_.get()) != 0) return file_error(errno, "fsync", path_);
-    return {};
-  }
-
- private:
   Descriptor fd_;
   fs::path path_;
 };
@@ -117,6 +137,9 @@ class SystemFiles final : public Files {
     return open_as("create", path, O_RDWR | O_CREAT | O_TRUNC);
   }
   FileResult<std::unique_ptr<File>> open(const fs::path& path) override { return open_as("open", path, O_RDONLY); }
+  FileResult<std::unique_ptr<File>> open_writable(const fs::path& path) override {
+    return open_as("open", path, O_RDWR);
+  }
 
   FileResult<> rename(const fs::path& from, const fs::path& to) override {
     if (::rename(from.c_str(), to.c_str()) == 0) return {};

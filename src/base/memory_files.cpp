@@ -2,20 +2,58 @@
 #include <cerrno>
 #include <map>
 #include <mutex>
+#include <set>
+#include <stdexcept>
 #include <system_error>
 #include <utility>
 
 #include "millrace/base/files.hpp"
+#include "millrace/base/random.hpp"
 
 namespace millrace {
 namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::size_t kSectorBytes = 512;
+
 // A file's bytes outlive its name, as an open file does on disk.
 struct Content {
+  struct Write {
+    std::uint64_t offset;
+    std::string bytes;
+  };
   std::mutex mutex;
   std::string bytes;
+  // Kept where power may be lost:
+  std::string synced;
+  std::vector<Write> unsynced;
+  bool lost = false;  // power was: open files see errors
+
+  static void put(std::string& to, std::uint64_t offset, std::string_view bytes) {
+    if (bytes.empty()) return;
+    if (to.size() < offset + bytes.size()) to.resize(offset + bytes.size());
+    to.replace(offset, bytes.size(), bytes);
+  }
+  void sync() {
+    for (const Write& write : unsynced) put(synced, write.offset, write.bytes);
+    unsynced.clear();
+  }
+  /// Each sector of each write since the last sync is there or not.
+  void lose_power(Random& random) {
+    std::string left = std::move(synced);
+    for (const Write& write : unsynced) {
+      for (std::size_t at = 0; at < write.bytes.size();) {
+        const std::size_t to_boundary = kSectorBytes - (write.offset + at) % kSectorBytes;
+        const std::size_t size = std::min(to_boundary, write.bytes.size() - at);
+        if (random.next() % 2 == 0) put(left, write.offset + at, std::string_view(write.bytes).substr(at, size));
+        at += size;
+      }
+    }
+    unsynced.clear();
+    synced = left;
+    bytes = std::move(left);
+  }
 };
 using Node = std::shared_ptr<Content>;  // null: a directory
 
@@ -39,40 +77,111 @@ FileError file_error(int error_number, std::string_view call, const fs::path& pa
 
 class MemoryFile final : public File {
  public:
-  MemoryFile(Node content, fs::path path, bool writable, std::shared_ptr<Faults> faults)
-      : content_(std::move(content)), path_(std::move(path)), writable_(writable), faults_(std::move(faults)) {}
+  MemoryFile(Node content, fs::path path, bool writable, bool keeps_synced, std::shared_ptr<Faults> faults)
+      : content_(std::move(content)),
+        path_(std::move(path)),
+        writable_(writable),
+        keeps_synced_(keeps_synced),
+        faults_(std::move(faults)) {}
 
   FileResult<> append(std::span<const ByteView> pieces) override {
-    if (const int fault = (*faults_)("write", path_)) return file_error(fault, "write", path_);
-    if (!writable_) return file_error(EBADF, "write", path_);
-    std::lock_guard lock(content_->mutex);
-    for (const ByteView piece : pieces) {
-      if (content_->bytes.size() < written_ + piece.size()) content_->bytes.resize(written_ + piece.size());
-      content_->bytes.replace(written_, piece.size(), piece);
-      written_ += piece.size();
-    }
+    auto written = write(written_, pieces);
+    if (!written) return written.error();
+    written_ += *written;
+    return {};
+  }
+  FileResult<> write_at(std::uint64_t offset, std::span<const ByteView> pieces) override {
+    if (auto written = write(offset, pieces); !written) return written.error();
     return {};
   }
   FileResult<std::string> read_at(std::uint64_t offset, std::size_t size) override {
     std::lock_guard lock(content_->mutex);
+    if (content_->lost) return file_error(EIO, "read", path_);
     if (offset >= content_->bytes.size()) return std::string();
     return content_->bytes.substr(offset, size);
   }
-  FileResult<> sync() override {
+  FileResult<std::uint64_t> size() override {
+    std::lock_guard lock(content_->mutex);
+    return {boost::system::in_place_value, content_->bytes.size()};
+  }
+  FileResult<> sync(bool) override {
     if (const int fault = (*faults_)("fsync", path_)) return file_error(fault, "fsync", path_);
+    std::lock_guard lock(content_->mutex);
+    if (content_->lost) return file_error(EIO, "fsync", path_);
+    content_->sync();
     return {};
   }
 
  private:
+  FileResult<std::size_t> write(std::uint64_t offset, std::span<const ByteView> pieces) {
+    const int fault = (*faults_)("write", path_);
+    if (!writable_) return file_error(EBADF, "write", path_);
+    std::string bytes;
+    for (const ByteView piece : pieces) bytes += piece;
+    if (fault) bytes.resize(bytes.size() / 2);
+    {
+      std::lock_guard lock(content_->mutex);
+      if (content_->lost) return file_error(EIO, "write", path_);
+      Content::put(content_->bytes, offset, bytes);
+      if (keeps_synced_) content_->unsynced.push_back({offset, bytes});
+    }
+    if (fault) return file_error(fault, "write", path_);
+    return {boost::system::in_place_value, bytes.size()};
+  }
+
   Node content_;
   fs::path path_;
-  bool writable_;
+  bool writable_, keeps_synced_;
   std::shared_ptr<Faults> faults_;
-  std::size_t written_ = 0;
+  std::uint64_t written_ = 0;
 };
 
 class InMemory final : public MemoryFiles {
  public:
+  explicit InMemory(MemoryFilesOptions options) : options_(options) {}
+
+  void lose_power(Random& random) override {
+    if (!options_.loses_unsynced) throw std::logic_error("these files keep nothing for a loss of power");
+    std::lock_guard lock(mutex_);
+    std::map<std::string, Node> left;
+    // Names in order: a directory comes before what is in it, and what is in none is gone.
+    std::set<std::string> names;
+    for (const auto* nodes : {&nodes_, &synced_nodes_})
+      for (const auto& [name, node] : *nodes) names.insert(name);
+    for (const std::string& name : names) {
+      const auto now = nodes_.find(name), then = synced_nodes_.find(name);
+      const bool same = now != nodes_.end() && then != synced_nodes_.end() && now->second == then->second;
+      const bool as_it_became = same || random.next() % 2 == 0;
+      if (as_it_became ? now == nodes_.end() : then == synced_nodes_.end()) continue;
+      const std::string parent = parent_of(name);
+      const auto directory = left.find(parent);
+      if (!is_root(parent) && (directory == left.end() || directory->second)) continue;
+      left.emplace(name, as_it_became ? now->second : then->second);
+    }
+    // Both names of a rename may be there: each is then a file of its own.
+    std::map<Content*, Node> after;
+    for (auto& [name, node] : left) {
+      if (!node) continue;
+      Node& fresh = after[node.get()];
+      if (!fresh) {
+        std::lock_guard content_lock(node->mutex);
+        node->lose_power(random);
+        fresh = std::make_shared<Content>();
+        fresh->bytes = fresh->synced = node->bytes;
+        node->lost = true;
+      }
+      node = std::make_shared<Content>();
+      node->bytes = node->synced = fresh->bytes;
+    }
+    for (const auto& [name, node] : nodes_) {
+      if (!node) continue;
+      std::lock_guard content_lock(node->mutex);
+      node->lost = true;
+    }
+    nodes_ = left;
+    synced_nodes_ = std::move(left);
+  }
+
   void on_change(std::function<int(std::string_view, const fs::path&)> fault) override {
     std::lock_guard lock(faults_->mutex);
     faults_->ask = std::move(fault);
@@ -90,15 +199,13 @@ class InMemory final : public MemoryFiles {
     } else {
       std::lock_guard content_lock(found->second->mutex);
       found->second->bytes.clear();
+      found->second->synced.clear();  // the simplest of what a disk may do: an emptied file is empty at once
+      found->second->unsynced.clear();
     }
-    return std::unique_ptr<File>(std::make_unique<MemoryFile>(found->second, path, true, faults_));
+    return file(found->second, path, true);
   }
-  FileResult<std::unique_ptr<File>> open(const fs::path& path) override {
-    std::lock_guard lock(mutex_);
-    const auto found = find_file(path);
-    if (!found.first) return file_error(found.second, "open", path);
-    return std::unique_ptr<File>(std::make_unique<MemoryFile>(found.first, path, false, faults_));
-  }
+  FileResult<std::unique_ptr<File>> open(const fs::path& path) override { return open_as(path, false); }
+  FileResult<std::unique_ptr<File>> open_writable(const fs::path& path) override { return open_as(path, true); }
   FileResult<> rename(const fs::path& from, const fs::path& to) override {
     if (const int fault = (*faults_)("rename", to)) return file_error(fault, "rename", from);
     std::lock_guard lock(mutex_);
@@ -161,7 +268,12 @@ class InMemory final : public MemoryFiles {
   FileResult<> sync_directory(const fs::path& path) override {
     if (const int fault = (*faults_)("fsync", path)) return file_error(fault, "fsync", path);
     std::lock_guard lock(mutex_);
-    if (const int error_number = directory_error(key_of(path))) return file_error(error_number, "open", path);
+    const std::string key = key_of(path);
+    if (const int error_number = directory_error(key)) return file_error(error_number, "open", path);
+    if (!options_.loses_unsynced) return {};
+    std::erase_if(synced_nodes_, [&](const auto& node) { return parent_of(node.first) == key; });
+    for (const auto& [name, node] : nodes_)
+      if (parent_of(name) == key) synced_nodes_.insert_or_assign(name, node);
     return {};
   }
   FileResult<Kind> kind(const fs::path& path) override {
@@ -222,13 +334,27 @@ class InMemory final : public MemoryFiles {
     return {found->second, found->second ? 0 : EISDIR};
   }
 
+  std::unique_ptr<File> file(Node node, const fs::path& path, bool writable) const {
+    return std::make_unique<MemoryFile>(std::move(node), path, writable, options_.loses_unsynced, faults_);
+  }
+  FileResult<std::unique_ptr<File>> open_as(const fs::path& path, bool writable) {
+    std::lock_guard lock(mutex_);
+    const auto found = find_file(path);
+    if (!found.first) return file_error(found.second, "open", path);
+    return file(found.first, path, writable);
+  }
+
+  const MemoryFilesOptions options_;
   std::mutex mutex_;
   std::map<std::string, Node> nodes_;
+  std::map<std::string, Node> synced_nodes_;  // what a loss of power leaves at least
   std::shared_ptr<Faults> faults_ = std::make_shared<Faults>();
 };
 
 }  // namespace
 
-std::unique_ptr<MemoryFiles> make_memory_files() { return std::make_unique<InMemory>(); }
+std::unique_ptr<MemoryFiles> make_memory_files(MemoryFilesOptions options) {
+  return std::make_unique<InMemory>(options);
+}
 
 }  // namespace millrace

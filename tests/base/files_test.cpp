@@ -10,6 +10,7 @@
 #include <fstream>
 #include <thread>
 
+#include "millrace/base/random.hpp"
 #include "support/run.hpp"
 
 namespace millrace {
@@ -56,6 +57,30 @@ class FilesContract : public ::testing::TestWithParam<const char*> {
   fs::path root_;
   std::unique_ptr<Files> files_;
 };
+
+TEST_P(FilesContract, AFileIsWrittenInPlaceAndGrows) {
+  write(root_ / "a", "0123456789");
+  auto file = files_->open_writable(root_ / "a");
+  ASSERT_TRUE(file) << file.error().detail;
+  const ByteView inside[] = {"ab", "", "c"};
+  ASSERT_TRUE((*file)->write_at(2, inside));
+  const ByteView behind[] = {"end"};
+  ASSERT_TRUE((*file)->write_at(12, behind));
+  ASSERT_TRUE((*file)->sync(true));
+  EXPECT_EQ(*(*file)->size(), 15u);
+  EXPECT_EQ(read(root_ / "a"), std::string("01abc56789\0\0end", 15));
+  EXPECT_EQ(errno_of(files_->open_writable(root_ / "none")), ENOENT);
+}
+
+TEST_P(FilesContract, AppendingGoesOnWhereItWasWhateverIsWrittenInPlace) {
+  auto file = files_->create(root_ / "a");
+  ASSERT_TRUE(file);
+  const ByteView one[] = {"aaaa"}, two[] = {"bb"}, place[] = {"X"};
+  ASSERT_TRUE((*file)->append(one));
+  ASSERT_TRUE((*file)->write_at(0, place));
+  ASSERT_TRUE((*file)->append(two));
+  EXPECT_EQ(read(root_ / "a"), "Xaaabb");
+}
 
 TEST_P(FilesContract, AppendedPiecesAreReadBack) {
   auto file = files_->create(root_ / "a");
@@ -256,6 +281,77 @@ TEST(FileThreads, DestructionRunsWhatIsQueued) {
   EXPECT_EQ(ran, 20);
   test::settle(io);
   for (const auto& job : jobs) EXPECT_TRUE(job.done());
+}
+
+/// What a loss of power leaves.
+class LossOfPower : public ::testing::Test {
+ protected:
+  LossOfPower() {
+    EXPECT_TRUE(files_->make_directories("/d"));
+    EXPECT_TRUE(files_->sync_directory("/"));
+  }
+  std::unique_ptr<File> make(const fs::path& path, std::string_view text) {
+    auto file = files_->create(path);
+    const ByteView pieces[] = {text};
+    EXPECT_TRUE((*file)->append(pieces));
+    return std::move(*file);
+  }
+
+  MemoryFilesOptions options_{.loses_unsynced = true};
+  std::unique_ptr<MemoryFiles> files_ = make_memory_files(options_);
+  std::unique_ptr<Random> random_ = make_seeded_random(1);
+};
+
+TEST_F(LossOfPower, WhatWasSyncedIsThere) {
+  auto file = make("/d/a", "text");
+  ASSERT_TRUE(file->sync());
+  ASSERT_TRUE(files_->sync_directory("/d"));
+  for (int i = 0; i < 20; ++i) {
+    files_->lose_power(*random_);
+    auto bytes = files_->read_all("/d/a", 100);
+    ASSERT_TRUE(bytes);
+    EXPECT_EQ(*bytes, "text");
+  }
+  EXPECT_FALSE(file->read_at(0, 1));
+  EXPECT_FALSE(file->sync());
+}
+
+TEST_F(LossOfPower, SectorsAreForgottenOneByOne) {
+  bool torn = false, forgotten = false, kept = false;
+  const std::string text(4 * 512, 'x');
+  for (int i = 0; i < 200 && !(torn && forgotten && kept); ++i) {
+    auto file = make("/d/a", text);
+    ASSERT_TRUE(files_->sync_directory("/d"));
+    files_->lose_power(*random_);
+    const std::string left = *files_->read_all("/d/a", 1 << 20);
+    const auto there = static_cast<std::size_t>(std::count(left.begin(), left.end(), 'x'));
+    EXPECT_EQ(there % 512, 0u);
+    (there == 0 ? forgotten : there == text.size() ? kept : torn) = true;
+  }
+  EXPECT_TRUE(torn && forgotten && kept);
+}
+
+TEST_F(LossOfPower, ANameThatWasNotSyncedIsThereOrNot) {
+  bool there = false, gone = false, both_names = false;
+  for (int i = 0; i < 200 && !(there && gone && both_names); ++i) {
+    ASSERT_TRUE(files_->remove_all("/d"));
+    ASSERT_TRUE(files_->make_directories("/d"));
+    ASSERT_TRUE(files_->sync_directory("/"));
+    ASSERT_TRUE(make("/d/old", "text")->sync());
+    ASSERT_TRUE(files_->sync_directory("/d"));
+    ASSERT_TRUE(make("/d/new", "more")->sync());
+    ASSERT_TRUE(files_->rename("/d/old", "/d/renamed"));
+    files_->lose_power(*random_);
+    const bool fresh = *files_->kind("/d/new") == Files::Kind::file;
+    (fresh ? there : gone) = true;
+    const bool old = *files_->kind("/d/old") == Files::Kind::file;
+    const bool renamed = *files_->kind("/d/renamed") == Files::Kind::file;
+    if (old && renamed) both_names = true;
+    if (renamed) {
+      EXPECT_EQ(*files_->read_all("/d/renamed", 100), "text");
+    }
+  }
+  EXPECT_TRUE(there && gone && both_names);
 }
 
 }  // namespace

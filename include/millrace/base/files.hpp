@@ -31,9 +31,13 @@ class File {
   virtual ~File() = default;
   /// Writes all of `pieces` at the end of what was written so far through this handle.
   virtual FileResult<> append(std::span<const ByteView> pieces) = 0;
+  /// Writes all of `pieces` from `offset` on, wherever append() stands; a file grows as needed.
+  virtual FileResult<> write_at(std::uint64_t offset, std::span<const ByteView> pieces) = 0;
   /// Up to `size` bytes from `offset`; fewer only at the end of the file.
   virtual FileResult<std::string> read_at(std::uint64_t offset, std::size_t size) = 0;
-  virtual FileResult<> sync() = 0;
+  virtual FileResult<std::uint64_t> size() = 0;
+  /// Bytes and all that is needed to find them again; without the times of change, when `data_only`.
+  virtual FileResult<> sync(bool data_only = false) = 0;
 };
 
 /// Every file goes through this. Blocking; thread-safe.
@@ -44,6 +48,8 @@ class Files {
   virtual FileResult<std::unique_ptr<File>> create(const std::filesystem::path& path) = 0;
   /// For reading: append() gives EBADF.
   virtual FileResult<std::unique_ptr<File>> open(const std::filesystem::path& path) = 0;
+  /// An existing file for reading and writing, as it is.
+  virtual FileResult<std::unique_ptr<File>> open_writable(const std::filesystem::path& path) = 0;
   /// Replaces `to` atomically.
   virtual FileResult<> rename(const std::filesystem::path& from, const std::filesystem::path& to) = 0;
   virtual FileResult<> remove(const std::filesystem::path& path) = 0;
@@ -60,14 +66,23 @@ class Files {
 
 std::unique_ptr<Files> make_system_files();
 
+class Random;
+
 /// Files in memory for tests, with faults on demand.
 class MemoryFiles : public Files {
  public:
   /// Asked before each call that changes something; a non-zero errno makes that call fail with it. The calls are
-  /// create, write, fsync, rename (with the new path), remove and mkdir.
+  /// create, write, fsync, rename (with the new path), remove and mkdir. A write that fails may have written a part.
   virtual void on_change(std::function<int(std::string_view call, const std::filesystem::path&)> fault) = 0;
+  /// The machine loses its power. Of what was not synced, each sector of 512 bytes and each name in a directory is by
+  /// chance as it was at the last sync or as it became, in any order. Open files fail with EIO from now on.
+  /// Needs `loses_unsynced`.
+  virtual void lose_power(Random& random) = 0;
 };
-std::unique_ptr<MemoryFiles> make_memory_files();
+struct MemoryFilesOptions {
+  bool loses_unsynced = false;  ///< keeps what lose_power() needs: twice the memory
+};
+std::unique_ptr<MemoryFiles> make_memory_files(MemoryFilesOptions options = {});
 
 /// A bounded pool for blocking file work; at most `queue_max` jobs wait, a further one suspends its caller.
 class FileThreads {
