@@ -1,0 +1,59 @@
+#pragma once
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "millrace/base/bytes.hpp"
+#include "millrace/base/strong.hpp"
+
+/// The unit in which records and changes of state are stored, sealed and sent: a head and a payload.
+/// Format: docs/formats/journal.md.
+namespace millrace::journal {
+
+static_assert(std::endian::native == std::endian::little, "payloads are stored as they lie in memory");
+
+/// The place of a commit or a frame in the journal: the generation of its file above, the offset in it below. Grows.
+using Lsn = Strong<struct LsnTag, std::uint64_t>;
+/// The number of a journal file, never given twice, also when a file is recycled. From 1.
+using Generation = Strong<struct GenerationTag, std::uint32_t>;
+
+constexpr Lsn make_lsn(Generation generation, std::uint64_t offset) noexcept {
+  return Lsn{std::uint64_t{generation.get()} << 32 | offset};
+}
+constexpr Generation generation_of(Lsn lsn) noexcept { return Generation{static_cast<std::uint32_t>(lsn.get() >> 32)}; }
+constexpr std::uint64_t offset_of(Lsn lsn) noexcept { return lsn.get() & 0xffffffffu; }
+
+enum class FrameKind : std::uint8_t {
+  records = 1,  ///< consecutive records of one shard, as they lie in a chunk
+  change = 2,   ///< of state
+  snapshot = 3  ///< of state
+};
+
+/// What a frame's head says of its payload.
+struct Frame {
+  FrameKind kind = FrameKind::records;
+  std::uint16_t flags = 0;   ///< none is known today
+  std::uint32_t key_id = 0;  ///< of the key that seals the payload; 0: it is plain
+  std::uint64_t log = 0;     ///< id of the log
+  std::uint64_t epoch = 0;
+  std::uint64_t base = 0;      ///< position of the first record
+  std::int64_t first_ms = 0;   ///< arrival of the first record
+  std::int64_t last_ms = 0;    ///< arrival of the last one
+  std::uint32_t count = 0;     ///< of records
+  std::uint32_t length = 0;    ///< of the payload, bytes
+  std::uint32_t checksum = 0;  ///< CRC-32C of the payload as stored
+  friend bool operator==(const Frame&, const Frame&) = default;
+};
+
+inline constexpr std::size_t kFrameHeadBytes = 64;
+/// A frame is one record of the largest size, or many that together are no larger.
+inline constexpr std::uint32_t kFramePayloadBytesMax = 16u << 20;
+
+/// Writes kFrameHeadBytes to `out`. The head's own checksum covers `lsn` too, so that what a recycled file held at the
+/// same place before is no frame of its new life.
+void encode_frame_head(const Frame& frame, Lsn lsn, char* out) noexcept;
+/// Nothing when `bytes`, kFrameHeadBytes of them, are no head of a frame at `lsn`.
+std::optional<Frame> decode_frame_head(ByteView bytes, Lsn lsn) noexcept;
+
+}  // namespace millrace::journal
