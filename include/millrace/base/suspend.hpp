@@ -9,8 +9,9 @@
 
 namespace millrace {
 
-/// A suspended coroutine: called once, from any thread, it goes on with `value` on its own executor. Dropped without a
-/// call, the coroutine is destroyed. Move-only.
+/// A suspended coroutine: called once, from any thread, it goes on with `value` on its own executor. here() is for a
+/// caller on that executor's thread who wakes many at once: it goes on before here() returns. Dropped without a call,
+/// the coroutine is destroyed. Move-only.
 template <class T>
 class Resume {
  public:
@@ -26,11 +27,16 @@ class Resume {
     std::unique_ptr<Base> held = std::move(held_);
     held->post(std::move(value));
   }
+  void here(T value) {
+    std::unique_ptr<Base> held = std::move(held_);
+    held->run(std::move(value));
+  }
 
  private:
   struct Base {
     virtual ~Base() = default;
     virtual void post(T value) = 0;
+    virtual void run(T value) = 0;
   };
   template <class Handler>
   struct Held final : Base {
@@ -40,6 +46,7 @@ class Resume {
       boost::asio::post(executor,
                         [h = std::move(handler), v = std::move(value)]() mutable { std::move(h)(std::move(v)); });
     }
+    void run(T value) override { std::move(handler)(std::move(value)); }
     Handler handler;
   };
   std::unique_ptr<Base> held_;
