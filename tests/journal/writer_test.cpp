@@ -187,7 +187,7 @@ TEST_F(Disk, AFullDiskIsToldApartAndPasses) {
 /// Commits, failures of single calls and losses of power, at random: what was acknowledged is there, in order, and
 /// nothing else but what was under way.
 TEST_F(Disk, NothingAcknowledgedIsLostAndNothingIsInvented) {
-  constexpr std::uint64_t kSeeds = 300;
+  constexpr std::uint64_t kSeeds = 100;
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     files_ = make_memory_files(options_);
