@@ -18,8 +18,13 @@
 
 namespace millrace::test {
 
-/// How long a coroutine may take before a test says that it hangs. Never waited for when nothing is wrong.
+/// How long a coroutine may take before a test says that it hangs. Never waited for when nothing is wrong. A fuzzer has
+/// a limit of its own, and may run where others go first.
+#if defined(MILLRACE_FUZZ)
+inline constexpr std::chrono::seconds kPatience{3600};
+#else
 inline constexpr std::chrono::seconds kPatience{20};
+#endif
 
 /// A coroutine started on an io_context: ask whether it has ended, then take what it returned or threw.
 template <class T>
