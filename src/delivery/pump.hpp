@@ -138,7 +138,6 @@ class Pump {
   std::map<std::uint32_t, Source> sources_;
   bool source_gone_ = false;
   unsigned failures_in_a_row_ = 0;
-  std::uint64_t flushes_seen_ = 0;
 
   // Of stored_, for any thread.
   const std::uint64_t source_incarnation_;
