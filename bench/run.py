@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -257,6 +258,12 @@ class Results:
                 print("  %-42s %s" % (figure, "   ".join(parts)))
 
 
+def end(*_):
+    """Servers end and their directories go; that is asked for once."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(143)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("groups", nargs="*", default=[],
@@ -271,6 +278,7 @@ def main():
     groups = chosen(parser, options.groups)
     names = options.servers.split(",")
     options.build = options.build.resolve()
+    signal.signal(signal.SIGTERM, end)
 
     results = Results(options.out)
     for round_number in range(options.rounds):

@@ -2,6 +2,7 @@
 
 Each cell takes the options of run.py and yields (name, {"small": figures, "large": figures})."""
 import contextlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -14,13 +15,13 @@ import servers
 import wire
 
 MEMORY_LIMIT = "4GiB"
-REQUESTS = 400                # of one kind in one turn
+REQUESTS, TURNS = 400, 8      # of one kind in one round; turns in which they are sent
 RECORDS_SMALL, RECORDS_LARGE = 10_000, 5_000_000
 STREAMS_SMALL, STREAMS_LARGE = 200, 10_000  # 200: a page of ListStreams is full at both
 IDLE_SECONDS = 20
 SOURCES, SHARDS_IN_ALL = 64, 1_000
 OBJECTS_LARGE = 1_000_000
-DELIVERIES, FLUSHES = 16, 40  # delivery streams of the cell with objects, an object each a flush; flushes a turn
+DELIVERIES, FLUSHES = 16, 5   # delivery streams of the cell with objects, an object each a flush; flushes a turn
 FULL_LIMIT_MIB, FULL_SECONDS = 256, 60
 FULL_RECORDS = 150_000        # of 1 KiB: they stay, the rest comes and goes
 
@@ -30,20 +31,20 @@ def start(options, memory_limit=MEMORY_LIMIT):
 
 
 class Turns:
-    """What requests to one server took, turn by turn: latency, and the server's CPU a request."""
+    """What requests to one server took: latency of each, and of every turn the server's CPU a request."""
 
     def __init__(self, server, client):
         self.server, self.client = server, client
         self.micros, self.cpu_micros = {}, {}
 
-    def take(self, name, requests, count=REQUESTS):
+    def take(self, name, requests):
         micros = self.micros.setdefault(name, [])
         cpu = self.server.cpu_seconds()
-        for i in range(count):
+        for request in requests:
             begun = time.perf_counter()
-            self.client.exchange(requests[i % len(requests)])
+            self.client.exchange(request)
             micros.append((time.perf_counter() - begun) * 1e6)
-        self.cpu_micros.setdefault(name, []).append((self.server.cpu_seconds() - cpu) * 1e6 / count)
+        self.cpu_micros.setdefault(name, []).append((self.server.cpu_seconds() - cpu) * 1e6 / len(requests))
 
     def figures(self):
         figures = {}
@@ -53,10 +54,41 @@ class Turns:
         return figures
 
 
-def in_turns(options, pair):
-    """Rounds over both servers; who goes first changes with each."""
-    for turn in range(options.rounds):
+@contextlib.contextmanager
+def one_core():
+    """Servers that are started here, and their client, share one core: where the system puts threads, and how long an
+    idle core takes to wake, is no part of what is compared."""
+    every = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(every)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, every)
+
+
+def alternating(pair, turns):
+    """Both, so many times; who goes first changes with each turn."""
+    for turn in range(turns):
         yield from pair if turn % 2 == 0 else reversed(pair)
+
+
+def take_turns(options, pair):
+    """So many rounds of what each of the two asks, kind by kind, a few requests of one and then of the other: what slows
+    the machine for a moment slows both."""
+    for _ in range(options.rounds):
+        # Both make their requests when their turn comes: an iterator at the tip is made after the puts.
+        for kinds in zip(*(one.kinds() for one in pair)):
+            places = {one: 0 for one in pair}
+            requests = {one: of_kind for one, (_, of_kind) in zip(pair, kinds)}
+            for one in alternating(pair, TURNS):
+                place = places[one]
+                places[one] += REQUESTS // TURNS
+                one.turns.take(kinds[0][0], requests[one][place:places[one]])
+
+
+def filled_up(requests):
+    """A list of REQUESTS, these over and over."""
+    return list(itertools.islice(itertools.cycle(requests), REQUESTS))
 
 
 # ---- records: 10 thousand and 5 million stored
@@ -72,8 +104,8 @@ class Store:
             time.sleep(0.05)
         self.ended = time.time()
 
-    def take_turn(self):
-        client, take = self.client, self.turns.take
+    def kinds(self):
+        client = self.client
 
         def iterator(kind, **members):
             return client.request("GetShardIterator", wire.compact(
@@ -82,10 +114,11 @@ class Store:
         def read(at, limit):
             return client.request("GetRecords", wire.compact({"ShardIterator": at, "Limit": limit}))
 
-        take("PutRecord", [client.request("PutRecord", wire.put_record_body("scale", 100)) for _ in range(100)])
-        take("GetShardIterator TRIM_HORIZON", [iterator("TRIM_HORIZON")])
-        take("GetShardIterator LATEST", [iterator("LATEST")])
-        take("GetRecords at the tip", [read(client.iterator("scale", self.shard, "LATEST"), 10_000)])
+        yield "PutRecord", filled_up([client.request("PutRecord", wire.put_record_body("scale", 100))
+                                      for _ in range(100)])
+        yield "GetShardIterator TRIM_HORIZON", filled_up([iterator("TRIM_HORIZON")])
+        yield "GetShardIterator LATEST", filled_up([iterator("LATEST")])
+        yield "GetRecords at the tip", filled_up([read(client.iterator("scale", self.shard, "LATEST"), 10_000)])
         found = []
         for name, share in (("early", 0.05), ("middle", 0.5), ("late", 0.95)):
             at = round(self.begun + (self.ended - self.begun) * share, 3)
@@ -94,12 +127,12 @@ class Store:
             if len(records) != 10:
                 raise SystemExit("%d records are at %s" % (len(records), at))
             found.append(records[0]["SequenceNumber"])
-            take("GetShardIterator AT_TIMESTAMP %s" % name, [iterator("AT_TIMESTAMP", Timestamp=at)])
-            take("GetRecords of 10, AT_TIMESTAMP %s" % name, [page])
+            yield "GetShardIterator AT_TIMESTAMP %s" % name, filled_up([iterator("AT_TIMESTAMP", Timestamp=at)])
+            yield "GetRecords of 10, AT_TIMESTAMP %s" % name, filled_up([page])
         if sorted(set(found)) != found:
             raise SystemExit("times do not tell records apart: %s" % found)
         for kind in ("AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER"):
-            take("GetShardIterator " + kind, [iterator(kind, StartingSequenceNumber=found[1])])
+            yield "GetShardIterator " + kind, filled_up([iterator(kind, StartingSequenceNumber=found[1])])
 
     def figures(self):
         stored = sum(int(float(line.rsplit(" ", 1)[1])) for line in self.client.page("GET", "/_millrace/metrics").splitlines()
@@ -108,14 +141,13 @@ class Store:
 
 
 def record_cells(options):
-    with contextlib.ExitStack() as stack:
+    with one_core(), contextlib.ExitStack() as stack:
         def store(records):
             server = stack.enter_context(start(options))
             return Store(server, stack.enter_context(wire.Client(server.port)), records)
 
         small, large = store(RECORDS_SMALL), store(RECORDS_LARGE)
-        for one in in_turns(options, [small, large]):
-            one.take_turn()
+        take_turns(options, [small, large])
         yield "10 thousand and 5 million records", {"small": small.figures(), "large": large.figures()}
 
 
@@ -168,57 +200,56 @@ class Account:
         self.ordered = sorted(self.names)
         self.next = 0
 
-    def take_turn(self):
-        client = self.client
-
-        def take(name, operation, bodies, count=REQUESTS):
-            self.turns.take(name, [client.request(operation, wire.compact(body)) for body in bodies], count)
+    def kinds(self):
+        def requests(operation, bodies):
+            return [self.client.request(operation, wire.compact(body)) for body in bodies]
 
         some = self.names[:STREAMS_SMALL]
         for name, after in (("first", "a"), ("middle", self.ordered[len(self.ordered) // 2 - 50]),
                             ("last", self.ordered[-101])):
-            take("ListStreams, %s page" % name, "ListStreams",
-                 [{"ExclusiveStartStreamName": after, "Limit": 100}])
-        take("DescribeStreamSummary", "DescribeStreamSummary", [{"StreamName": name} for name in some])
-        take("ListShards", "ListShards", [{"StreamName": name} for name in some])
+            yield "ListStreams, %s page" % name, filled_up(
+                requests("ListStreams", [{"ExclusiveStartStreamName": after, "Limit": 100}]))
+        for operation in ("DescribeStreamSummary", "ListShards"):
+            yield operation, filled_up(requests(operation, [{"StreamName": name} for name in some]))
         put = {"Data": wire.data(100), "PartitionKey": wire.key()}
-        take("PutRecord to one stream", "PutRecord", [{"StreamName": some[0], **put}])
-        take("PutRecord to 200 streams in turn", "PutRecord", [{"StreamName": name, **put} for name in some])
         there = [self.names[(self.next + i) % len(self.names)] for i in range(REQUESTS)]
         self.next += REQUESTS
-        take("PutRecord to all in turn", "PutRecord", [{"StreamName": name, **put} for name in there])
-        spare = ["spare-%d" % (self.spare + i) for i in range(100)]
+        for name, streams in (("one stream", some[:1]), ("200 streams in turn", some), ("all in turn", there)):
+            yield "PutRecord to " + name, filled_up(requests("PutRecord", [{"StreamName": s, **put} for s in streams]))
+        spare = ["spare-%d" % (self.spare + i) for i in range(REQUESTS)]
         self.spare += len(spare)
-        take("CreateStream", "CreateStream", [{"StreamName": name, "ShardCount": 1} for name in spare], len(spare))
-        take("DeleteStream", "DeleteStream", [{"StreamName": name} for name in spare], len(spare))
+        yield "CreateStream", requests("CreateStream", [{"StreamName": name, "ShardCount": 1} for name in spare])
+        yield "DeleteStream", requests("DeleteStream", [{"StreamName": name} for name in spare])
 
     def figures(self):
         return {"resident_MiB": self.server.resident_bytes() / 2**20, **self.turns.figures()}
 
 
 def stream_cells(options):
-    with contextlib.ExitStack() as stack:
+    with one_core(), contextlib.ExitStack() as stack:
         def account(streams):
             server = stack.enter_context(start(options))
             return Account(server, stack.enter_context(wire.Client(server.port)), streams)
 
         small, large = account(STREAMS_SMALL), account(STREAMS_LARGE)
-        for one in in_turns(options, [small, large]):
-            one.take_turn()
+        take_turns(options, [small, large])
         yield "200 and 10,000 streams", {"small": small.figures(), "large": large.figures()}
 
 
 # ---- objects: an empty hour, and one with a million objects
 
-class Tree:
-    def __init__(self, server, client):
-        self.server, self.client = server, client
+class Prefix:
+    """Delivery streams that write below one prefix."""
+
+    def __init__(self, server, client, name):
+        self.server, self.client, self.name = server, client, name
         self.micros, self.cpu_micros = [], []
-        self.raw = server.directory / "data" / "s3" / "lake" / "raw"
+        self.floor_micros, self.floor_cpu_micros = [], []
+        self.directory = server.directory / "data" / "s3" / "lake" / name
         self.filled = None
         for i in range(DELIVERIES):
-            client.create("source-%d" % i, shards=1)
-            client.deliver("source-%d" % i, "delivery-%d" % i)
+            client.create("%s-%d" % (name, i), shards=1)
+            client.deliver("%s-%d" % (name, i), "%s-to-s3-%d" % (name, i), prefix=name + "/")
         self.flush()
 
     @staticmethod
@@ -227,7 +258,7 @@ class Tree:
 
     def fill(self, objects):
         """Files as delivery names them, all in one hour."""
-        self.filled = self.raw / self.hour()
+        self.filled = self.directory / self.hour()
         self.filled.mkdir(parents=True, exist_ok=True)
         directory = os.open(self.filled, os.O_DIRECTORY)
         noise = random.Random(1)
@@ -235,7 +266,7 @@ class Tree:
         for _ in range(objects):
             bits = "%032x" % noise.getrandbits(128)
             uuid = "-".join((bits[:8], bits[8:12], bits[12:16], bits[16:20], bits[20:]))
-            file = os.open("delivery-%d-1-%s-%s" % (noise.randrange(DELIVERIES),
+            file = os.open("%s-to-s3-%d-1-%s-%s" % (self.name, noise.randrange(DELIVERIES),
                                                     time.strftime("%Y-%m-%d-%H-%M-%S", time.gmtime()), uuid),
                            os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=directory)
             os.write(file, content)
@@ -246,14 +277,28 @@ class Tree:
     def flush(self):
         """An object of each delivery stream: microseconds, and of CPU, an object."""
         for i in range(DELIVERIES):
-            self.client.call("PutRecord", StreamName="source-%d" % i, Data=wire.data(100), PartitionKey="k")
+            self.client.call("PutRecord", StreamName="%s-%d" % (self.name, i), Data=wire.data(100), PartitionKey="k")
         cpu, begun = self.server.cpu_seconds(), time.perf_counter()
         self.client.page("POST", "/_millrace/flush")
         took = time.perf_counter() - begun
         return took * 1e6 / DELIVERIES, (self.server.cpu_seconds() - cpu) * 1e6 / DELIVERIES
 
+    def write_alone(self, hour, count):
+        """The file system's part: so many files made, written and renamed as delivery does it. Microseconds of each,
+        and of CPU a file."""
+        temporary = self.server.directory / "data" / "tmp" / "bench"
+        micros, begun_cpu = [], time.process_time()
+        for _ in range(count):
+            begun = time.perf_counter()
+            file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            os.write(file, b"x" * 100)
+            os.rename(temporary, hour / ("bench-" + wire.key()))
+            os.close(file)
+            micros.append((time.perf_counter() - begun) * 1e6)
+        return micros, (time.process_time() - begun_cpu) * 1e6 / count
+
     def take_turn(self):
-        here = self.raw / self.hour()
+        here = self.directory / self.hour()
         if self.filled and here != self.filled:  # the hour has changed: the full directory goes with it
             here.parent.mkdir(parents=True, exist_ok=True)
             self.filled = self.filled.rename(here)
@@ -261,27 +306,29 @@ class Tree:
             micros, cpu_micros = self.flush()
             self.micros.append(micros)
             self.cpu_micros.append(cpu_micros)
-        if self.raw / self.hour() != here:
+        micros, cpu_micros = self.write_alone(here, FLUSHES * DELIVERIES)
+        self.floor_micros += micros
+        self.floor_cpu_micros.append(cpu_micros)
+        if self.directory / self.hour() != here:
             raise SystemExit("the hour changed in the middle of a turn: run the cell again")
 
     def figures(self):
-        there = sum(1 for hour in self.raw.glob("*/*/*/*") for _ in os.scandir(hour))
-        return {"objects in the tree": there, "an object, p50_us": statistics.median(self.micros),
-                "an object, cpu_us": statistics.median(self.cpu_micros)}
+        there = sum(1 for hour in self.directory.glob("*/*/*/*") for _ in os.scandir(hour))
+        return {"objects in the hour": there, "an object, p50_us": statistics.median(self.micros),
+                "an object, cpu_us": statistics.median(self.cpu_micros),
+                "file system alone, p50_us": statistics.median(self.floor_micros),
+                "file system alone, cpu_us": statistics.median(self.floor_cpu_micros)}
 
 
 def object_cells(options):
-    with contextlib.ExitStack() as stack:
-        def tree():
-            server = stack.enter_context(start(options))
-            return Tree(server, stack.enter_context(wire.Client(server.port)))
-
-        small, large = tree(), tree()
+    with start(options) as server, wire.Client(server.port) as client:
+        # Below one data directory: where the file system puts new files is the same for both, and what differs is where
+        # they are renamed to.
+        small, large = Prefix(server, client, "small"), Prefix(server, client, "large")
         large.fill(OBJECTS_LARGE)
-        for one in (small, large):
-            for _ in range(10):
-                one.flush()  # warms up
-        for one in in_turns(options, [small, large]):
+        for one in alternating([small, large], 5):
+            one.flush()  # warms up
+        for one in alternating([small, large], options.rounds * TURNS):
             one.take_turn()
         yield "an empty hour, and one with 1 million objects", {"small": small.figures(), "large": large.figures()}
 

@@ -120,15 +120,15 @@ class Client:
                 raise BadReply("stream %s does not become active" % stream)
             time.sleep(0.01)
 
-    def deliver(self, stream, delivery_stream, size_mib=1, interval_s=60):
-        """A delivery stream from `stream` into bucket `lake`, under `raw/`."""
+    def deliver(self, stream, delivery_stream, size_mib=1, interval_s=60, prefix="raw/"):
+        """A delivery stream from `stream` into bucket `lake`."""
         role = "arn:aws:iam::000000000000:role/bench"
         self.call("Firehose_20150804.CreateDeliveryStream", DeliveryStreamName=delivery_stream,
                   DeliveryStreamType="KinesisStreamAsSource",
                   KinesisStreamSourceConfiguration={
                       "KinesisStreamARN": "arn:aws:kinesis:us-east-1:000000000000:stream/" + stream, "RoleARN": role},
                   ExtendedS3DestinationConfiguration={
-                      "RoleARN": role, "BucketARN": "arn:aws:s3:::lake", "Prefix": "raw/",
+                      "RoleARN": role, "BucketARN": "arn:aws:s3:::lake", "Prefix": prefix,
                       "BufferingHints": {"SizeInMBs": size_mib, "IntervalInSeconds": interval_s}})
 
     def fill(self, stream, records, size, batch=500):
