@@ -1,13 +1,15 @@
 #include "millrace/base/printable.hpp"
 
 namespace millrace {
+namespace {
+
+bool continues_a_character(char byte) noexcept { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
+
+}  // namespace
 
 std::string printable(std::string_view text, std::size_t bytes_max) {
   const bool cut = text.size() > bytes_max;
-  if (cut) {
-    while (bytes_max > 0 && (static_cast<unsigned char>(text[bytes_max]) & 0xc0) == 0x80) --bytes_max;
-    text = text.substr(0, bytes_max);
-  }
+  text = first_bytes(text, bytes_max);
   std::string out;
   out.reserve(text.size() + 3);
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -24,9 +26,17 @@ std::string printable(std::string_view text, std::size_t bytes_max) {
   return out;
 }
 
+std::string in_quotes(std::string_view text) { return "'" + printable(text) + "'"; }
+
+std::string_view first_bytes(std::string_view text, std::size_t bytes_max) noexcept {
+  if (text.size() <= bytes_max) return text;
+  while (bytes_max > 0 && continues_a_character(text[bytes_max])) --bytes_max;
+  return text.substr(0, bytes_max);
+}
+
 std::string_view first_character(std::string_view text) noexcept {
   std::size_t size = text.empty() ? 0 : 1;
-  while (size < text.size() && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) ++size;
+  while (size < text.size() && continues_a_character(text[size])) ++size;
   return text.substr(0, size);
 }
 

@@ -11,8 +11,6 @@
 namespace millrace::cli {
 namespace {
 
-std::string in_quotes(std::string_view text) { return "'" + printable(text) + "'"; }
-
 /// "; did you mean 'serve'?", or all there are.
 std::string hint(std::string_view word, const std::vector<std::string>& known, std::string_view otherwise) {
   const std::vector<std::string_view> candidates(known.begin(), known.end());

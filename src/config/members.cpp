@@ -8,6 +8,7 @@
 
 #include "config/table.hpp"
 #include "millrace/base/nearest.hpp"
+#include "millrace/base/printable.hpp"
 #include "millrace/codec/json_reader.hpp"
 #include "millrace/codec/yaml.hpp"
 

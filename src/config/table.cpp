@@ -219,8 +219,6 @@ std::string joined(std::span<const std::string_view> words, std::string_view quo
   return out;
 }
 
-std::string in_quotes(std::string_view text) { return "'" + printable(text) + "'"; }
-
 std::string below(std::string_view path, std::string_view name) {
   return path.empty() ? printable(name) : std::string(path) + "." + printable(name);
 }

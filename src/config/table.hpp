@@ -60,8 +60,6 @@ std::string accepted_text(const Key& key);
 
 /// The words one after the other, each in `quote`s, all but `without`.
 std::string joined(std::span<const std::string_view> words, std::string_view quote, std::string_view without = {});
-/// A value as a message repeats it.
-std::string in_quotes(std::string_view text);
 /// `path.name`
 std::string below(std::string_view path, std::string_view name);
 /// What is said of a name that is none of `known`. `section`: below which that very name would be right, if any.

@@ -24,6 +24,16 @@ Error error_of(const FileError& failed) {
   return {full ? Errc::full : Errc::write_failed, failed.detail};
 }
 
+std::string file_head(Generation generation, Lsn previous_end, std::int64_t now_ms) {
+  FileHead head;
+  head.generation = generation;
+  head.previous_end = previous_end;
+  head.created_ms = now_ms;
+  std::string bytes(kFileHeadBytes, '\0');
+  encode_file_head(head, bytes.data());
+  return bytes;
+}
+
 constexpr std::uint64_t aligned(std::uint64_t offset, std::size_t to) noexcept { return (offset + to - 1) / to * to; }
 
 }  // namespace
@@ -58,11 +68,7 @@ Result<Writer::Open> Writer::make_file(Generation generation, std::int64_t now_m
   const std::filesystem::path path = file_path(options_.directory, generation);
   std::filesystem::path unfinished = path;
   unfinished += ".new";
-  std::string head(kFileHeadBytes, '\0');
-  FileHead file_head;
-  file_head.generation = generation;
-  file_head.created_ms = now_ms;
-  encode_file_head(file_head, head.data());
+  const std::string head = file_head(generation, Lsn{}, now_ms);
 
   const auto fill = [&](File& file) -> FileResult<> {
     const std::array<ByteView, 1> first{head};
@@ -97,12 +103,7 @@ Result<> Writer::begin_file(std::int64_t now_ms) {
     next_.reset();
   }
   if (cut_) {
-    std::string head(kFileHeadBytes, '\0');
-    FileHead file_head;
-    file_head.generation = next.generation;
-    file_head.previous_end = *cut_;
-    file_head.created_ms = now_ms;
-    encode_file_head(file_head, head.data());
+    const std::string head = file_head(next.generation, *cut_, now_ms);
     const std::array<ByteView, 1> pieces{head};
     if (auto written = next.file->write_at(0, pieces); !written) return error_of(written.error());
     if (auto synced = next.file->sync(true); !synced) return error_of(synced.error());

@@ -1,3 +1,4 @@
+#include "millrace/base/printable.hpp"
 #include "millrace/objects/tree.hpp"
 
 namespace millrace::objects {
@@ -27,12 +28,6 @@ std::string escaped(std::string_view segment, std::size_t first) {
       out += byte;
   }
   return out;
-}
-
-std::size_t first_character(std::string_view segment) noexcept {
-  std::size_t size = 1;
-  while (size < segment.size() && continues_a_character(segment[size])) ++size;
-  return size;
 }
 
 /// A name too long for the file system becomes nested directories: `%+` says that the name goes on below, `%=` ends it.
@@ -66,7 +61,7 @@ void append_segment(std::string& path, std::string_view segment) {
     return;
   }
   if (!plain) {
-    const std::string text = escaped(segment, first_character(segment));
+    const std::string text = escaped(segment, first_character(segment).size());
     if (text.size() <= kNameBytesMax) {
       path += text;
       return;

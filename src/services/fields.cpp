@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "millrace/base/printable.hpp"
 #include "millrace/codec/base64.hpp"
 #include "millrace/codec/json_reader.hpp"
 
@@ -17,13 +18,7 @@ constexpr std::size_t kViolationsMax = 10;
 // AWS repeats a whole offending value; a reply to hostile input stays small here.
 constexpr std::size_t kEchoBytesMax = 64 * 1024;
 
-// At most kEchoBytesMax of `text`, cut between code points.
-std::string_view capped(std::string_view text) {
-  if (text.size() <= kEchoBytesMax) return text;
-  std::size_t end = kEchoBytesMax;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  return text.substr(0, end);
-}
+std::string_view capped(std::string_view text) { return first_bytes(text, kEchoBytesMax); }
 
 std::string lower_camel(std::string_view name) {
   std::string out(name);
@@ -115,12 +110,9 @@ std::string base64_error(std::string_view text, const codec::base64::Decoded& de
     case codec::base64::Errc::length:
       out += "Base64 encoded length is expected a multiple of 4 bytes but found: " + std::to_string(text.size());
       break;
-    case codec::base64::Errc::character: {
-      std::size_t end = decoded.at + 1;  // the whole code point, not its first byte
-      while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) ++end;
-      out += "Invalid Base64 character: '" + std::string(text.substr(decoded.at, end - decoded.at)) + "'";
+    case codec::base64::Errc::character:
+      out += "Invalid Base64 character: '" + std::string(first_character(text.substr(decoded.at))) + "'";
       break;
-    }
     case codec::base64::Errc::last_character:
       out += "Invalid last non-pad Base64 character dectected";  // AWS's spelling
       break;

@@ -22,6 +22,16 @@ TEST(Printable, IsCutBetweenCodePoints) {
   EXPECT_EQ(printable("ä", 1), "...");
 }
 
+TEST(Printable, StandsInQuotes) { EXPECT_EQ(in_quotes("a\nb"), "'a?b'"); }
+
+TEST(Printable, FirstBytesEndBetweenCodePoints) {
+  EXPECT_EQ(first_bytes("aä😀x", 100), "aä😀x");
+  EXPECT_EQ(first_bytes("aä😀x", 6), "aä");
+  EXPECT_EQ(first_bytes("aä😀x", 2), "a");
+  EXPECT_EQ(first_bytes("ä", 1), "");
+  EXPECT_EQ(first_bytes("", 0), "");
+}
+
 TEST(Printable, FirstCharacterIsWhole) {
   EXPECT_EQ(first_character("ab"), "a");
   EXPECT_EQ(first_character("äb"), "ä");
