@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import pathlib
+import re
 import signal
 import statistics
 import subprocess
@@ -58,6 +59,29 @@ def put_load(server, operation, bodies, connections, seconds):
     return wrk(server, server.port, "/", headers, bodies, connections, seconds)
 
 
+def h2load(server, headers, body, connections, streams, seconds):
+    """One stint of one request over and over: HTTP/2 with so many streams a connection, HTTP/1.1 without any."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        file.write(body)
+        file.flush()
+        how = ["-m%d" % streams] if streams else ["--h1"]
+        fields = [part for item in headers.items() for part in ("-H", "%s: %s" % item)]
+        cpu = server.cpu_seconds()
+        done = subprocess.run(
+            ["h2load", "-c%d" % connections, *how, "-D%d" % seconds, "-d", file.name, *fields,
+             "http://127.0.0.1:%d/" % server.port],
+            capture_output=True, text=True, timeout=seconds + 60)
+        cpu = server.cpu_seconds() - cpu
+    count = re.search(r"(\d+) done, (\d+) succeeded", done.stdout)
+    took = re.search(r"finished in ([0-9.]+)(m?s)", done.stdout)
+    good = re.search(r"status codes: (\d+) 2xx", done.stdout)
+    if not (count and took and good):
+        raise SystemExit("h2load gave no result: %s%s" % (done.stdout, done.stderr))
+    return {"requests/s": int(good[1]) / float(took[1]) / (0.001 if took[2] == "ms" else 1),
+            "cpu_us/request": cpu * 1e6 / max(int(count[1]), 1),
+            "errors": int(count[1]) - int(good[1])}
+
+
 def rates(stints, units=1, unit="requests"):
     """What several stints of one load come to."""
     requests = sum(stint["requests"] for stint in stints)
@@ -83,6 +107,21 @@ def put_cells(server, options):
                 stint = put_load(server, "PutRecord", bodies, connections, options.seconds)
                 client.call("DeleteStream", StreamName=stream)
                 yield "PutRecord %s, %d conn" % (label, connections), rates([stint])
+
+
+def http2_cells(server, options):
+    headers = dict(wire.HEADERS, **{"X-Amz-Target": wire.target_header("PutRecord")})
+    with wire.Client(server.port) as client:
+        client.create("http2")
+        body = wire.put_record_body("http2", 100)
+        rate = 0
+        for connections, streams, label in ((64, 0, "HTTP/1.1, 64 conn"), (1, 64, "HTTP/2, 1 conn of 64 streams")):
+            h2load(server, headers, body, connections, streams, 1)  # warms up
+            figures = h2load(server, headers, body, connections, streams, options.seconds)
+            if rate:
+                figures["of HTTP/1.1's requests/s"] = figures["requests/s"] / rate
+            rate = figures["requests/s"]
+            yield "PutRecord 100 B, " + label, figures
 
 
 def batch_cells(size, label):
@@ -200,6 +239,7 @@ class Group:
 
 GROUPS = {
     "put": [Group(put_cells)],
+    "http2": [Group(http2_cells, True)],
     "batch": [Group(batch_cells(100, "100 B")), Group(batch_cells(1024, "1 KiB"))],
     "get": [Group(get_cells)],
     "door": [Group(door_cells("/PROD/v1", "default API"), True)] +
@@ -228,8 +268,8 @@ def shown(value):
 class Results:
     """Of each cell and who was measured, each figure's values, one a round."""
 
-    def __init__(self, out):
-        self.out, self.cells = out, {}
+    def __init__(self, out, ratios=RATIOS):
+        self.out, self.ratios, self.cells = out, ratios, {}
 
     def add(self, round_number, name, cell, figures):
         by_figure = self.cells.setdefault(cell, {}).setdefault(name, {})
@@ -251,10 +291,11 @@ class Results:
                 if figure == "errors" and not any(some.get(figure) for some in medians.values()):
                     continue
                 parts = ["%s %s" % (name, shown(some[figure])) for name, some in medians.items() if figure in some]
-                for ours, beside in RATIOS:
-                    ours, beside = (medians.get(name, {}).get(figure) for name in (ours, beside))
-                    if ours is not None and beside:
-                        parts.append("ratio %.2f" % (ours / beside))
+                for ours, beside in self.ratios:
+                    values = [medians.get(name, {}).get(figure) for name in (ours, beside)]
+                    if values[0] is not None and values[1]:
+                        label = "ratio" if self.ratios is RATIOS else "%s/%s" % (ours, beside)
+                        parts.append("%s %.2f" % (label, values[0] / values[1]))
                 print("  %-42s %s" % (figure, "   ".join(parts)))
 
 

@@ -21,16 +21,22 @@ def free_port():
 
 
 class Server:
-    """Use in a with statement: runs inside it."""
+    """Use in a with statement: runs inside it, in a directory of its own below `place`."""
     name = ""
     has_gateway = False
+    place = None
+    process = None
 
     def __enter__(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="millrace-bench-", dir=self.place))
+        self.start()
+        return self
+
+    def start(self):
         self.port, self.gateway_port = free_port(), free_port()
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="millrace-bench-"))
         command, extra = self.command()
         begun = time.monotonic()
-        with open(self.directory / "log", "wb") as log:
+        with open(self.directory / "log", "ab") as log:
             self.process = subprocess.Popen(command, env=dict(os.environ, **extra), cwd=self.directory, stdout=log,
                                             stderr=subprocess.STDOUT)
         try:
@@ -40,16 +46,21 @@ class Server:
                         client.call("ListStreams")
                     break
                 except (OSError, wire.BadReply):
-                    if self.process.poll() is not None or time.monotonic() - begun > 20:
+                    if self.process.poll() is not None or time.monotonic() - begun > 60:
                         raise SystemExit("%s does not start:\n%s" % (self.name, (self.directory / "log").read_text()))
                     time.sleep(0.001)
         except BaseException:
             self.__exit__()
             raise
         self.ready_ms = (time.monotonic() - begun) * 1e3
-        return self
 
     def __exit__(self, *_):
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def stop(self):
+        if self.process is None:
+            return
         died = self.process.poll()
         if died is None:
             self.process.send_signal(signal.SIGTERM)
@@ -61,7 +72,7 @@ class Server:
         else:
             print("%s ended by itself with %d:\n%s" % (self.name, died, (self.directory / "log").read_text()),
                   file=sys.stderr, flush=True)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self.process = None
 
     def command(self):
         raise NotImplementedError

@@ -7,6 +7,7 @@
 #include "admin/neighbours.hpp"
 #include "admin/query.hpp"
 #include "admin/reset.hpp"
+#include "admin/snapshot_pages.hpp"
 
 namespace millrace::admin {
 namespace {
@@ -16,7 +17,7 @@ using Json = nlohmann::ordered_json;
 constexpr std::chrono::milliseconds kFlushDeadline = std::chrono::seconds{30};
 constexpr std::chrono::milliseconds kFlushDeadlineMax = std::chrono::minutes{15};
 
-constexpr std::string_view kOwnPages = "/_millrace";
+constexpr std::string_view kOwnPages = "/_millrace", kSnapshots = "/snapshots";
 
 class Pages final : public Admin {
  public:
@@ -32,9 +33,12 @@ class Pages final : public Admin {
   awaitable<Answer> answer_to(const http::Request& request) {
     if (!request.path.starts_with(kOwnPages)) co_return co_await neighbours_.answer(request, ready_, uptime());
     const std::string_view path = request.path.substr(kOwnPages.size());
+    if (path == kSnapshots || path.starts_with(std::string(kSnapshots) + "/"))
+      co_return co_await snapshots_.answer(request, path.substr(kSnapshots.size()), ready_);
     const bool reads = path == "/health" || path == "/ready" || path == "/metrics";
     const bool acts = path == "/flush" || path == "/reset";
-    if (!reads && !acts) co_return refused(404, "no such page; there are /health, /ready, /metrics, /flush and /reset");
+    if (!reads && !acts)
+      co_return refused(404, "no such page; there are /health, /ready, /metrics, /flush, /reset and /snapshots");
     if (reads && request.method != "GET" && request.method != "HEAD") co_return not_allowed("GET, HEAD");
     if (path == "/health") co_return health();
     if (path == "/ready") co_return ready();
@@ -53,6 +57,9 @@ class Pages final : public Admin {
     for (const auto& info : all_delivery_streams(dependencies_.delivery))
       if (!info->last_error.empty())
         problems.push_back({{"delivery_stream", info->spec.name}, {"reason", info->last_error}});
+    if (dependencies_.degraded)
+      for (const std::string& reason : dependencies_.degraded())
+        problems.push_back({{"part", "storage"}, {"reason", reason}});
     return json(200, {{"status", problems.empty() ? "ok" : "degraded"},
                       {"version", MILLRACE_VERSION},
                       {"uptime_seconds", uptime().count()},
@@ -94,6 +101,7 @@ class Pages final : public Admin {
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   std::atomic<bool> ready_{false};
   Reset reset_{dependencies_};
+  SnapshotPages snapshots_{dependencies_};
   Neighbours neighbours_{dependencies_, reset_};
 };
 

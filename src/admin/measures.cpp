@@ -110,6 +110,7 @@ Measures::Measures(const Dependencies& dependencies) : registry_(dependencies.me
   add("millrace_apis", "Deployed REST APIs.", Kind::gauge,
       [&gateway = dependencies.gateway] { return one(number(gateway.apis().size())); });
   add_memory(dependencies.budget);
+  if (dependencies.storage_status) add_storage(dependencies.storage_status);
   add_process();
 }
 
@@ -162,6 +163,31 @@ void Measures::add_memory(const MemoryBudget& budget) {
       [&] { return one(number(budget.bytes_max())); });
   add("millrace_memory_refused_total", "How often the memory budget refused.", Kind::counter,
       [&] { return one(number(budget.refused())); });
+}
+
+void Measures::add_storage(const std::function<log::EngineStatus()>& status) {
+  const auto add_one = [&](const char* name, const char* help, Kind kind, auto value) {
+    add(name, help, kind, [status, value] { return one(number(value(status()))); });
+  };
+  using Status = log::EngineStatus;
+  add_one("millrace_storage_file_bytes", "Bytes on disk of the files that hold records.", Kind::gauge,
+          [](const Status& s) { return s.file_bytes; });
+  add_one("millrace_storage_full", "1 when records are refused: the disk is full, or storage.disk_limit is reached.",
+          Kind::gauge, [](const Status& s) { return s.full ? 1 : 0; });
+  add_one("millrace_storage_failing", "1 when the last write of records failed.", Kind::gauge,
+          [](const Status& s) { return s.failing ? 1 : 0; });
+  add_one("millrace_storage_failed_writes_total", "Writes of records that failed.", Kind::counter,
+          [](const Status& s) { return s.failed_writes; });
+  add_one("millrace_storage_damaged_reads_total", "Frames of records that were to be read and are damaged.",
+          Kind::counter, [](const Status& s) { return s.damaged_reads; });
+  add_one("millrace_storage_damage_found", "Damaged places of the log that the start found and went on without.",
+          Kind::gauge, [](const Status& s) { return s.damage_found; });
+  add_one("millrace_storage_evicted_chunks_total", "Pieces of memory given back as their records are in files.",
+          Kind::counter, [](const Status& s) { return s.evicted_chunks; });
+  add_one("millrace_storage_file_reads_total", "Pages of records that were read out of files.", Kind::counter,
+          [](const Status& s) { return s.file_reads; });
+  add_one("millrace_storage_rewritten_bytes_total", "Bytes of records that were moved from one file to another.",
+          Kind::counter, [](const Status& s) { return s.rewritten_bytes; });
 }
 
 void Measures::add_process() {

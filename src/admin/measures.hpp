@@ -10,7 +10,8 @@ std::vector<streams::StreamRef> all_streams(const streams::Streams& streams);
 std::vector<std::shared_ptr<const delivery::DeliveryStreamInfo>> all_delivery_streams(
     const delivery::Delivery& delivery);
 
-/// The families that no layer below registers itself: shards, delivery streams, memory, process. Removed with this.
+/// The families that no layer below registers itself: shards, delivery streams, memory, storage, process. Removed with
+/// this.
 class Measures {
  public:
   explicit Measures(const Dependencies& dependencies);
@@ -24,6 +25,7 @@ class Measures {
   void add_shards(const streams::Streams& streams);
   void add_delivery(const delivery::Delivery& delivery);
   void add_memory(const MemoryBudget& budget);
+  void add_storage(const std::function<log::EngineStatus()>& status);
   void add_process();
 
   telemetry::Registry& registry_;

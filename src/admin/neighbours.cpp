@@ -1,6 +1,7 @@
 #include "admin/neighbours.hpp"
 
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -36,17 +37,18 @@ Answer info(std::chrono::seconds uptime) {
 // Its stages of starting are over when ours is: what the config file declares is there. It has scripts, we have none.
 constexpr std::string_view kInit = "/_localstack/init";
 
-bool is_init(std::string_view path) {
-  if (!path.starts_with(kInit)) return false;
-  for (const std::string_view stage : {"", "/boot", "/start", "/ready", "/shutdown"})
-    if (path.substr(kInit.size()) == stage) return true;
-  return false;
+// The stage that follows that path, if it is a page: stages are named in any case there.
+std::optional<std::string_view> init_stage(std::string_view path) {
+  if (!path.starts_with(kInit)) return std::nullopt;
+  for (const std::string_view known : {"", "/boot", "/start", "/ready", "/shutdown"})
+    if (http::same_token(path.substr(kInit.size()), known)) return known;
+  return std::nullopt;
 }
 
-Answer init(std::string_view path, bool ready) {
+Answer init(std::string_view stage, bool ready) {
   const std::string_view started = ready ? "true" : "false", stopped = "false";
-  std::string completed(path.ends_with("/shutdown") ? stopped : started);
-  if (path == kInit)
+  std::string completed(stage == "/shutdown" ? stopped : started);
+  if (stage.empty())
     completed = object_of({{"BOOT", started}, {"START", started}, {"READY", started}, {"SHUTDOWN", stopped}});
   return {200, object_of({{"completed", completed}, {"scripts", "[]"}})};
 }
@@ -84,11 +86,12 @@ awaitable<Answer> Neighbours::answer(const http::Request& request, bool ready, s
     co_return refused(404, "one service cannot be reset alone; POST /_localstack/state/reset resets all");
   const bool is_health = path == "/_localstack/health" || path == "/health";
   const bool is_info = path == "/_localstack/info";
-  if (!is_health && !is_info && !is_init(path)) co_return refused(404, kNoSuchPage);
+  const std::optional<std::string_view> stage = init_stage(path);
+  if (!is_health && !is_info && !stage) co_return refused(404, kNoSuchPage);
   if (request.method != "GET" && request.method != "HEAD") co_return not_allowed("GET, HEAD");
   if (is_health) co_return health(ready);
   if (is_info) co_return info(uptime);
-  co_return init(path, ready);
+  co_return init(*stage, ready);
 }
 
 }  // namespace millrace::admin

@@ -8,6 +8,7 @@ namespace millrace::app {
 
 int check(const config::Config& config) {
   config::Config now = config;
+  now.storage_mode = "memory";                                                         // what is stored stays untouched
   now.stream_create_delay = now.stream_update_delay = now.delivery_create_delay = {};  // nobody waits to see states
   Signals signals;
   House house(now, 1);

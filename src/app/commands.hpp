@@ -3,7 +3,8 @@
 
 namespace millrace::app {
 
-/// Serves until SIGINT or SIGTERM. Exit code 0; 3 when records were acknowledged and not delivered. Throws StartError.
+/// Serves until SIGINT or SIGTERM. Exit code 0; 3 when records were acknowledged and not delivered, and are not
+/// kept either. Throws StartError.
 int serve(const config::Config& config);
 
 /// Builds everything in memory and says what would be served; listens nowhere and writes nothing. Throws StartError.

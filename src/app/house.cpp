@@ -30,18 +30,67 @@ std::string joined(const std::vector<std::string>& words) {
 
 }  // namespace
 
-House::House(const config::Config& config, std::size_t threads)
+House::House(const config::Config& config, std::size_t threads, std::function<void()> begin_again)
     : config_(config),
+      begin_again_(std::move(begin_again)),
       budget_(config.memory_limit, kept_from_records(config.memory_limit)),
       random_(make_system_random()),
       cores_(threads),
       clock_(cores_.executor(0)),
       files_(make_system_files()),
       file_threads_(kFileThreads),
-      store_(state::make_memory_store()),
-      engine_(log::make_memory_engine(clock_, budget_)),
       server_(net::make_server(cores_, budget_)) {
+  if (durable())
+    open_files();
+  else
+    stay_in_memory();
   cores_.start();
+}
+
+void House::stay_in_memory() {
+  store_ = state::make_memory_store();
+  log::SpillOptions spill;
+  spill.directory = spill_directory();
+  spill.file_bytes = config_.file_size;
+  spill.disk_limit = config_.disk_limit;
+  spill.keys = config_.keys.get();
+  spill.random = random_.get();
+  engine_ = log::make_spilling_engine(clock_, budget_, *files_, file_threads_, std::move(spill));
+}
+
+void House::discard_spilled() {
+  if (auto gone = files_->remove_all(spill_directory()); !gone)
+    logging::warn("what an earlier start had in files could not be removed", {{"error", gone.error().detail}});
+}
+
+void House::open_files() {
+  const bool serve_damaged = config_.on_damage == "serve";
+  state::JournalStoreOptions state_options;
+  state_options.directory = config_.data_dir / "state";
+  state_options.serve_damaged = serve_damaged;
+  state_options.keys = config_.keys.get();
+  state_options.random = random_.get();
+  auto store = state::make_journal_store(*files_, clock_, std::move(state_options));
+  if (!store) throw StartError(store.error().detail);
+  store_ = std::move(store->store);
+  damage_ = std::move(store->damage);
+  for (const std::string& damage : damage_) logging::error("stored state cannot be read", {{"damage", damage}});
+
+  log::DurableEngineOptions log_options;
+  log_options.directory = config_.data_dir / "log";
+  log_options.sync = config_.storage_sync == "always";
+  log_options.file_bytes = config_.file_size;
+  log_options.disk_limit = config_.disk_limit;
+  log_options.serve_damaged = serve_damaged;
+  log_options.keys = config_.keys.get();
+  log_options.random = random_.get();
+  auto engine = log::make_durable_engine(clock_, budget_, *files_, file_threads_, std::move(log_options));
+  if (!engine) throw StartError(engine.error().detail);
+  engine_ = std::move(*engine);
+
+  snapshots_ = snapshots::make_snapshots(
+      snapshots::Place{*files_, clock_, *random_, config_.data_dir, config_.keys.get(), serve_damaged}, *store_,
+      *engine_);
 }
 
 House::~House() {
@@ -61,8 +110,9 @@ awaitable<void> House::open() {
   stream_options.update_delay = config_.stream_update_delay;
   stream_options.delete_delay = config_.stream_delete_delay;
   streams_ = co_await streams::make_streams(clock_, *random_, *store_, *engine_, stream_options);
+  engine_->forget_unopened();
 
-  objects_ = objects::make_tree(*files_, file_threads_, config_.data_dir / "s3", /*sync=*/false);
+  objects_ = objects::make_tree(*files_, file_threads_, config_.data_dir / "s3", /*sync=*/durable());
 
   delivery::Options delivery_options{config_.delivery_create_delay, config_.delivery_delete_delay};
   delivery::Dependencies delivery_dependencies{clock_, *random_, cores_, budget_, *store_, *streams_, *objects_};
@@ -92,7 +142,11 @@ awaitable<void> House::open() {
                                          .file_threads = file_threads_,
                                          .reset_enabled = config_.reset_enabled,
                                          .declare_again = [this] { return declare_again(); },
-                                         .storage_mode = config_.storage_mode};
+                                         .storage_mode = config_.storage_mode,
+                                         .storage_status = [this] { return engine_->status(); },
+                                         .snapshots = snapshots_.get(),
+                                         .begin_again = begin_again_,
+                                         .degraded = [this] { return degraded(); }};
   admin_ = admin::make_admin(std::move(admin_dependencies));
 
   front::Options front_options;
@@ -111,6 +165,23 @@ awaitable<void> House::open() {
 awaitable<std::string> House::declare_again() {
   auto notices = co_await config::declare(config_, *services_);
   co_return notices ? std::string() : notices.error().detail;
+}
+
+std::vector<std::string> House::degraded() const {
+  std::vector<std::string> reasons;
+  for (const std::string& damage : damage_) reasons.push_back("found at the start: " + damage);
+  if (std::string trouble = store_->trouble(); !trouble.empty()) reasons.push_back(std::move(trouble));
+  const log::EngineStatus status = engine_->status();
+  for (const std::string& damage : status.damage) reasons.push_back("found at the start: " + damage);
+  if (status.damage_found > status.damage.size())
+    reasons.push_back("found at the start: " + std::to_string(status.damage_found - status.damage.size()) +
+                      " more damaged places, which the log names");
+  if (status.full) reasons.push_back("records are refused: the disk is full, or storage.disk_limit is reached");
+  if (status.failing) reasons.push_back("the last write of records to files failed: the log says why");
+  if (status.damaged_reads)
+    reasons.push_back("reads that found damage since the start: " + std::to_string(status.damaged_reads) +
+                      "; the log says where");
+  return reasons;
 }
 
 std::vector<std::string> House::describe() const {

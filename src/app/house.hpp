@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "millrace/net/server.hpp"
 #include "millrace/objects/tree.hpp"
 #include "millrace/services/operation.hpp"
+#include "millrace/snapshots/snapshots.hpp"
 #include "millrace/state/store.hpp"
 #include "millrace/streams/streams.hpp"
 #include "millrace/telemetry/metrics.hpp"
@@ -29,8 +31,10 @@ namespace millrace::app {
 /// hold when the cores end stands before the cores.
 class House {
  public:
-  /// Starts the cores' threads. `config` must live as long.
-  House(const config::Config& config, std::size_t threads);
+  /// Recovers what is stored, where the storage mode is durable: the data directory is locked by then. Starts the
+  /// cores' threads. `config` must live as long. Throws StartError.
+  /// @param begin_again  called, on any thread, when a restore was prepared: the house is to be left for another one
+  House(const config::Config& config, std::size_t threads, std::function<void()> begin_again = {});
   /// Ends delivery's background work and the threads first; listeners must have been stopped, if they were started.
   ~House();
   House(const House&) = delete;
@@ -40,6 +44,10 @@ class House {
   /// below is used. Throws StartError.
   awaitable<void> open();
 
+  /// In memory mode: what an earlier life could not hold in memory is of no use. The data directory is locked.
+  void discard_spilled();
+  /// Whether what was acknowledged outlives the process.
+  bool durable() const noexcept { return config_.storage_mode == "durable"; }
   /// What is served, a line each, for a person.
   std::vector<std::string> describe() const;
 
@@ -53,9 +61,14 @@ class House {
   net::Server& server() { return *server_; }
 
  private:
+  std::filesystem::path spill_directory() const { return config_.data_dir / "spill"; }
+  void stay_in_memory();
+  void open_files();
   awaitable<std::string> declare_again();
+  std::vector<std::string> degraded() const;
 
   const config::Config& config_;
+  const std::function<void()> begin_again_;
   MemoryBudget budget_;
   std::unique_ptr<Random> random_;
   telemetry::Registry metrics_;
@@ -64,7 +77,9 @@ class House {
   std::unique_ptr<Files> files_;
   FileThreads file_threads_;
   std::unique_ptr<state::Store> store_;
+  std::vector<std::string> damage_;  // that the start found in the state, and went on without
   std::unique_ptr<log::Engine> engine_;
+  std::unique_ptr<snapshots::Snapshots> snapshots_;
   std::unique_ptr<streams::Streams> streams_;
   std::unique_ptr<objects::Tree> objects_;
   std::unique_ptr<delivery::Delivery> delivery_;

@@ -1,13 +1,20 @@
+#include <string.h>
+#include <unistd.h>
+
+#include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <stdexcept>
 
 #include "app/commands.hpp"
 #include "app/start_error.hpp"
+#include "millrace/base/files.hpp"
 #include "millrace/base/log.hpp"
 #include "millrace/cli/arguments.hpp"
 #include "millrace/cli/health.hpp"
 #include "millrace/config/config.hpp"
+#include "millrace/config/encryption_keys.hpp"
 
 extern char** environ;
 
@@ -21,6 +28,9 @@ config::Environment environment() {
     std::size_t equals = text.find('=');
     if (text.starts_with("MILLRACE_") && equals != std::string_view::npos)
       out.emplace(text.substr(0, equals), text.substr(equals + 1));
+    // Who may look at /proc/<pid>/environ is not to find keys there.
+    if (text.substr(0, equals) == config::kKeysVariable)
+      ::explicit_bzero(*variable + equals + 1, text.size() - equals - 1);
   }
   return out;
 }
@@ -57,6 +67,46 @@ int health(const cli::Arguments& arguments) {
   return answer->status == 200 ? 0 : 1;
 }
 
+/// What `log` is to look at. A configuration that is not needed is not read.
+void find_log(cli::Arguments& arguments) {
+  const bool from_config = arguments.config || !arguments.data_dir;
+  if (from_config) {
+    config::Config config = load(arguments).config;
+    if (!arguments.data_dir) arguments.data_dir = config.data_dir;
+    arguments.log.keys = config.keys;
+  } else {
+    const config::Environment variables = environment();
+    auto keys = config::encryption_keys_in(variables, /*seals=*/false);
+    if (!keys) throw ConfigError(keys.error());
+    if (*keys) arguments.log.keys = std::move((*keys)->keys);
+    const auto path = variables.find("MILLRACE_STORAGE_ENCRYPTION_KEYS");
+    if (path != variables.end() && !path->second.empty() && !arguments.keys) arguments.keys = path->second;
+  }
+  if (!arguments.keys) return;
+  auto read = config::read_encryption_keys(*arguments.keys, /*seals=*/false);
+  if (!read) throw ConfigError(read.error());
+  arguments.log.keys = std::move(read->keys);
+}
+
+/// Exit code 1 says that something is damaged, so a mistake is 2.
+int log(cli::Arguments arguments) {
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that went is an error code of the write
+  cli::Output out = cli::output_to(STDOUT_FILENO), err = cli::output_to(STDERR_FILENO);
+  int code = 2;
+  try {
+    find_log(arguments);
+    const std::filesystem::path& data_dir = *arguments.data_dir;
+    const auto files = make_system_files();
+    code = cli::run_log(*files, data_dir, cli::held_by_daemon(data_dir), arguments.log, out, err);
+  } catch (const ConfigError& e) {
+    err << e.what() << "\n";
+  } catch (const std::exception& e) {
+    err << "millrace: " << e.what() << "\n";
+  }
+  err.flush();
+  return code;
+}
+
 int run(const cli::Arguments& arguments) {
   switch (arguments.command) {
     case cli::Command::version:
@@ -64,6 +114,8 @@ int run(const cli::Arguments& arguments) {
       return 0;
     case cli::Command::health:
       return health(arguments);
+    case cli::Command::log:
+      return log(arguments);
     case cli::Command::check:
     case cli::Command::serve:
       break;

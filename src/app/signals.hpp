@@ -24,9 +24,9 @@ class Signals {
   /// Which signal asked to stop; nothing when `done` came true, or the deadline passed, first.
   std::optional<int> wait(const std::function<bool()>& done,
                           std::optional<std::chrono::steady_clock::time_point> deadline = std::nullopt);
-  std::optional<int> wait_for_stop() {
-    return wait([] { return false; });
-  }
+
+  /// wait() looks at `done` again. From any thread.
+  void wake() const noexcept;
 
   /// Starts `task`; wait() is woken when the future is ready.
   template <class T>
@@ -54,7 +54,6 @@ class Signals {
       promise->set_value(co_await std::move(task));
     }
   }
-  void wake() const noexcept;
 
   pthread_t main_;
 };

@@ -112,24 +112,46 @@ std::array<std::uint8_t, 32> hmac_sha256(std::string_view key, std::string_view 
   return sha256_of({outer.data(), kBlock}, text_of(digest));
 }
 
+std::array<std::uint8_t, 32> hkdf_sha256(std::string_view key, std::string_view salt, std::string_view info) noexcept {
+  const auto extracted = hmac_sha256(salt, key);
+  std::string block(info);
+  block += '\1';
+  return hmac_sha256(text_of(extracted), block);
+}
+
 Sealer::Sealer(std::span<const std::byte, kKeyBytes> key)
     : key_id_(g_sealers.fetch_add(1, std::memory_order_relaxed) + 1) {
   std::copy(key.begin(), key.end(), key_.begin());
 }
 
 void Sealer::seal(std::span<const std::byte, kNonceBytes> nonce, std::string_view plain, char* out) const {
+  seal(nonce, {}, std::span(&plain, 1), out);
+}
+
+void Sealer::seal(std::span<const std::byte, kNonceBytes> nonce, std::string_view beside,
+                  std::span<const std::string_view> plain, char* out) const {
   thread_local CipherContext mine;
   EVP_CIPHER_CTX* context = begin(mine, key_id_, key_.data(), nonce.data(), 1);
   auto* to = reinterpret_cast<unsigned char*>(out);
-  int written = 0, rest = 0;
-  if (EVP_EncryptUpdate(context, to, &written, bytes_of(plain), static_cast<int>(plain.size())) != 1 ||
-      EVP_EncryptFinal_ex(context, to + written, &rest) != 1 ||
-      EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, kTagBytes, to + plain.size()) != 1) {
+  int written = 0;
+  bool good = beside.empty() ||
+              EVP_EncryptUpdate(context, nullptr, &written, bytes_of(beside), static_cast<int>(beside.size())) == 1;
+  for (const std::string_view piece : plain) {
+    good = good && EVP_EncryptUpdate(context, to, &written, bytes_of(piece), static_cast<int>(piece.size())) == 1;
+    to += piece.size();
+  }
+  if (!good || EVP_EncryptFinal_ex(context, to, &written) != 1 ||
+      EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, kTagBytes, to) != 1) {
     crypto_failed("seal");
   }
 }
 
 bool Sealer::open(std::span<const std::byte, kNonceBytes> nonce, std::string_view sealed, char* out) const {
+  return open(nonce, {}, sealed, out);
+}
+
+bool Sealer::open(std::span<const std::byte, kNonceBytes> nonce, std::string_view beside, std::string_view sealed,
+                  char* out) const {
   if (sealed.size() < kTagBytes) return false;
   thread_local CipherContext mine;
   EVP_CIPHER_CTX* context = begin(mine, key_id_, key_.data(), nonce.data(), 0);
@@ -139,6 +161,8 @@ bool Sealer::open(std::span<const std::byte, kNonceBytes> nonce, std::string_vie
   auto* to = reinterpret_cast<unsigned char*>(out);
   int written = 0, rest = 0;
   return EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, kTagBytes, tag.data()) == 1 &&
+         (beside.empty() ||
+          EVP_DecryptUpdate(context, nullptr, &rest, bytes_of(beside), static_cast<int>(beside.size())) == 1) &&
          EVP_DecryptUpdate(context, to, &written, bytes_of(hidden), static_cast<int>(hidden.size())) == 1 &&
          EVP_DecryptFinal_ex(context, to + written, &rest) == 1;
 }

@@ -8,6 +8,7 @@
 
 #include "millrace/base/files.hpp"
 #include "millrace/base/suspend.hpp"
+#include "millrace/base/thread.hpp"
 
 namespace millrace {
 
@@ -37,6 +38,7 @@ struct FileThreads::Impl {
   }
 
   void serve() {
+    run_soon_after_waking();
     for (;;) {
       Job job;
       {
@@ -58,7 +60,7 @@ struct FileThreads::Impl {
       }
       // What the work holds goes before its caller does: it may refer to the caller's frame.
       job.work = nullptr;
-      job.caller(std::move(outcome));
+      if (job.caller) job.caller(std::move(outcome));
     }
   }
 };
@@ -79,6 +81,8 @@ FileThreads::~FileThreads() {
   impl_->changed.notify_all();
   for (std::thread& thread : impl_->threads) thread.join();
 }
+
+void FileThreads::post(std::function<void()> work) { impl_->submit({std::move(work), {}}); }
 
 awaitable<void> FileThreads::run_work(std::function<void()> work) {
   auto submit = [impl = impl_, w = std::move(work)](Resume<Impl::Outcome> caller) mutable {

@@ -2,7 +2,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -71,11 +73,12 @@ class SystemFile final : public File {
   SystemFile(Descriptor fd, fs::path path) : fd_(std::move(fd)), path_(std::move(path)) {}
 
   FileResult<> append(std::span<const ByteView> pieces) override {
-    return write_all(pieces, [this](const iovec* parts, int count) { return ::writev(fd_.get(), parts, count); });
+    return transfer_all("write", pieces,
+                        [this](const iovec* parts, int count) { return ::writev(fd_.get(), parts, count); });
   }
 
   FileResult<> write_at(std::uint64_t offset, std::span<const ByteView> pieces) override {
-    return write_all(pieces, [this, &offset](const iovec* parts, int count) {
+    return transfer_all("write", pieces, [this, &offset](const iovec* parts, int count) {
       const ssize_t n = ::pwritev(fd_.get(), parts, count, static_cast<off_t>(offset));
       if (n > 0) offset += static_cast<std::uint64_t>(n);
       return n;
@@ -90,6 +93,36 @@ class SystemFile final : public File {
     return bytes;
   }
 
+  FileResult<std::uint64_t> read_into(std::uint64_t offset, std::span<const std::span<char>> pieces) override {
+    std::uint64_t got = 0;
+    const auto read = [&](const iovec* parts, int count) {
+      const ssize_t n = ::preadv(fd_.get(), parts, count, static_cast<off_t>(offset + got));
+      if (n > 0) got += static_cast<std::uint64_t>(n);
+      return n;
+    };
+    if (auto done = transfer_all("read", pieces, read); !done) return done.error();
+    return {boost::system::in_place_value, got};
+  }
+
+  void will_read(std::uint64_t offset, std::uint64_t size) noexcept override {
+    (void)::posix_fadvise(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(size), POSIX_FADV_WILLNEED);
+  }
+
+  FileResult<> allocate(std::uint64_t size) override {
+    int failed = 0;
+    do {
+      failed = ::fallocate(fd_.get(), 0, 0, static_cast<off_t>(size)) == 0 ? 0 : errno;
+    } while (failed == EINTR);
+    if (failed == EOPNOTSUPP) {
+      struct stat info {};
+      failed = ::fstat(fd_.get(), &info) == 0 ? 0 : errno;
+      if (failed == 0 && static_cast<std::uint64_t>(info.st_size) < size)
+        failed = ::ftruncate(fd_.get(), static_cast<off_t>(size)) == 0 ? 0 : errno;
+    }
+    if (failed != 0) return file_error(failed, "allocate", path_);
+    return {};
+  }
+
   FileResult<std::uint64_t> size() override {
     struct stat info {};
     if (::fstat(fd_.get(), &info) != 0) return file_error(errno, "fstat", path_);
@@ -102,27 +135,32 @@ class SystemFile final : public File {
   }
 
  private:
-  /// `write` is given some of what is left and tells how much of it was written.
-  template <class Write>
-  FileResult<> write_all(std::span<const ByteView> pieces, Write&& write) {
-    std::array<iovec, 64> batch;
-    std::size_t piece = 0, done = 0;  // `done` bytes of pieces[piece] are written
+  /// `transfer` is given some of what is left, in pieces of bytes to be written or room to be filled, and tells how
+  /// much of it is done; nothing: there is no more to come.
+  template <class Pieces, class Transfer>
+  FileResult<> transfer_all(std::string_view call, const Pieces& pieces, Transfer&& transfer) {
+    std::array<iovec, 256> batch;
+    std::size_t piece = 0, done = 0;  // `done` bytes of pieces[piece] are
     while (piece < pieces.size()) {
       int count = 0;
+      std::size_t asked = 0;
       for (std::size_t i = piece; i < pieces.size() && count < static_cast<int>(batch.size()); ++i) {
-        const ByteView rest = i == piece ? pieces[i].substr(done) : pieces[i];
-        batch[static_cast<std::size_t>(count++)] = {const_cast<char*>(rest.data()), rest.size()};
+        const std::size_t skipped = i == piece ? done : 0;
+        iovec& part = batch[static_cast<std::size_t>(count++)];
+        part = {const_cast<char*>(pieces[i].data()) + skipped, pieces[i].size() - skipped};
+        asked += part.iov_len;
       }
-      const ssize_t n = write(batch.data(), count);
+      const ssize_t n = transfer(batch.data(), count);
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return file_error(errno, "write", path_);
-      std::size_t written = static_cast<std::size_t>(n);
-      while (piece < pieces.size() && written >= pieces[piece].size() - done) {
-        written -= pieces[piece].size() - done;
+      if (n < 0) return file_error(errno, call, path_);
+      if (n == 0 && asked > 0) return call == "read" ? FileResult<>{} : file_error(EIO, call, path_);
+      std::size_t went = static_cast<std::size_t>(n);
+      while (piece < pieces.size() && went >= pieces[piece].size() - done) {
+        went -= pieces[piece].size() - done;
         done = 0;
         ++piece;
       }
-      done += written;
+      done += went;
     }
     return {};
   }
@@ -148,6 +186,15 @@ class SystemFiles final : public Files {
     error.detail =
         "rename " + from.native() + " to " + to.native() + ": " + std::generic_category().message(error_number);
     return error;
+  }
+  FileResult<> link(const fs::path& from, const fs::path& to) override {
+    if (::link(from.c_str(), to.c_str()) != 0) return file_error(errno, "link", to);
+    return {};
+  }
+  FileResult<std::uint64_t> names_of(const fs::path& path) override {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0) return file_error(errno, "stat", path);
+    return {boost::system::in_place_value, static_cast<std::uint64_t>(info.st_nlink)};
   }
   FileResult<> remove(const fs::path& path) override {
     if (::remove(path.c_str()) != 0) return file_error(errno, "remove", path);
@@ -191,6 +238,18 @@ class SystemFiles final : public Files {
     if (errno != 0) return file_error(errno, "readdir", path);
     return names;
   }
+  FileResult<std::uint64_t> free_bytes(const fs::path& directory) override {
+    struct statvfs info {};
+    if (::statvfs(directory.c_str(), &info) != 0) return file_error(errno, "statvfs", directory);
+    return {boost::system::in_place_value, std::uint64_t{info.f_bavail} * info.f_frsize};
+  }
+
+  std::uint64_t fetched_here() const noexcept override {
+    constexpr std::uint64_t kBlockBytes = 512;  // whatever the blocks of the file system are
+    struct rusage used {};
+    return ::getrusage(RUSAGE_THREAD, &used) == 0 ? static_cast<std::uint64_t>(used.ru_inblock) * kBlockBytes : 0;
+  }
+
   FileResult<std::string> read_all(const fs::path& path, std::size_t bytes_max) override {
     const Descriptor fd(open_retrying(path, O_RDONLY));
     if (!fd) return file_error(errno, "open", path);
@@ -217,6 +276,53 @@ class SystemFiles final : public Files {
 };
 
 }  // namespace
+
+FileResult<> make_lasting_directory(Files& files, const fs::path& path) {
+  std::vector<fs::path> holders;  // also of the first that is there: it may have been made just before a crash
+  for (fs::path at = path; !at.empty(); at = at.parent_path()) {
+    const auto kind = files.kind(at);
+    if (!kind) return kind.error();
+    holders.push_back(at.has_parent_path() ? at.parent_path() : fs::path("."));
+    if (*kind != Files::Kind::none || !at.has_relative_path()) break;
+  }
+  if (auto made = files.make_directories(path); !made) return made;
+  for (const fs::path& holder : holders)
+    if (auto synced = files.sync_directory(holder); !synced) return synced;
+  return {};
+}
+
+FileResult<> copy_file(Files& files, const fs::path& from, const fs::path& to, std::uint64_t bytes) {
+  constexpr std::uint64_t kPieceBytes = 1u << 20;
+  auto source = files.open(from);
+  if (!source) return source.error();
+  auto target = files.create(to);
+  if (!target) return target.error();
+  for (std::uint64_t at = 0; at < bytes;) {
+    const auto piece = (*source)->read_at(at, std::min(kPieceBytes, bytes - at));
+    if (!piece) return piece.error();
+    if (piece->empty()) break;
+    const std::array<ByteView, 1> pieces{*piece};
+    if (auto written = (*target)->append(pieces); !written) return written;
+    at += piece->size();
+  }
+  return (*target)->sync();
+}
+
+FileResult<bool> link_or_copy(Files& files, const fs::path& from, const fs::path& to) {
+  const auto linked = files.link(from, to);
+  if (linked) return {boost::system::in_place_value, true};
+  switch (linked.error().error_number) {
+    case EXDEV:
+    case EPERM:
+    case EMLINK:
+    case ENOSYS:
+    case EOPNOTSUPP:
+      if (auto copied = copy_file(files, from, to); !copied) return copied.error();
+      return {boost::system::in_place_value, false};
+    default:
+      return linked.error();
+  }
+}
 
 std::unique_ptr<Files> make_system_files() { return std::make_unique<SystemFiles>(); }
 

@@ -7,9 +7,9 @@
 #include <atomic>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 
 #include "base/log_line.hpp"
+#include "millrace/base/utc_text.hpp"
 
 namespace millrace::logging {
 namespace {
@@ -26,18 +26,6 @@ std::string_view level_name(Level level) noexcept {
       return "error";
   }
   return "";
-}
-
-void append_time(TimePoint at, std::string& out) {
-  const auto day = std::chrono::floor<std::chrono::days>(at);
-  const std::chrono::year_month_day date{day};
-  const std::chrono::hh_mm_ss time{at - day};
-  char text[40];
-  const int size = std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", int{date.year()},
-                                 unsigned{date.month()}, unsigned{date.day()}, static_cast<int>(time.hours().count()),
-                                 static_cast<int>(time.minutes().count()), static_cast<int>(time.seconds().count()),
-                                 static_cast<int>(time.subseconds().count()));
-  out.append(text, static_cast<std::size_t>(size));
 }
 
 // Length of the well-formed UTF-8 character at the start of `text`; 0 when there is none.
@@ -134,7 +122,7 @@ const bool default_format_set = [] {
 
 std::string json_line(TimePoint at, Level level, std::string_view message, std::initializer_list<Field> fields) {
   std::string line = R"({"time":")";
-  append_time(at, line);
+  line += utc_text(at);
   line.append(R"(","level":")").append(level_name(level)).append(R"(","message":")");
   append_escaped(message, Escape::json, line);
   line.push_back('"');
@@ -160,7 +148,7 @@ std::string json_line(TimePoint at, Level level, std::string_view message, std::
 
 std::string text_line(TimePoint at, Level level, std::string_view message, std::initializer_list<Field> fields) {
   std::string line;
-  append_time(at, line);
+  line += utc_text(at);
   line.push_back(' ');
   line.append(level_name(level)).append(level_name(level).size() < 5 ? 2 : 1, ' ');
   append_escaped(message, Escape::bare, line);

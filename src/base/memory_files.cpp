@@ -17,6 +17,13 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kSectorBytes = 512;
 
+// By this thread, in pages as a system does; it has no memory of them.
+thread_local std::uint64_t fetched = 0;
+void fetch(std::uint64_t offset, std::uint64_t bytes) noexcept {
+  constexpr std::uint64_t kPageBytes = 4096;
+  if (bytes) fetched += ((offset + bytes - 1) / kPageBytes - offset / kPageBytes + 1) * kPageBytes;
+}
+
 // A file's bytes outlive its name, as an open file does on disk.
 struct Content {
   struct Write {
@@ -98,7 +105,32 @@ class MemoryFile final : public File {
     std::lock_guard lock(content_->mutex);
     if (content_->lost) return file_error(EIO, "read", path_);
     if (offset >= content_->bytes.size()) return std::string();
-    return content_->bytes.substr(offset, size);
+    std::string bytes = content_->bytes.substr(offset, size);
+    fetch(offset, bytes.size());
+    return bytes;
+  }
+  FileResult<std::uint64_t> read_into(std::uint64_t offset, std::span<const std::span<char>> pieces) override {
+    std::lock_guard lock(content_->mutex);
+    if (content_->lost) return file_error(EIO, "read", path_);
+    std::uint64_t got = 0;
+    for (const std::span<char> piece : pieces) {
+      if (offset + got >= content_->bytes.size()) break;
+      got += content_->bytes.copy(piece.data(), piece.size(), offset + got);
+    }
+    fetch(offset, got);
+    return {boost::system::in_place_value, got};
+  }
+  void will_read(std::uint64_t, std::uint64_t) noexcept override {}
+  FileResult<> allocate(std::uint64_t size) override {
+    if (const int fault = (*faults_)("allocate", path_)) return file_error(fault, "allocate", path_);
+    if (!writable_) return file_error(EBADF, "allocate", path_);
+    std::lock_guard lock(content_->mutex);
+    if (content_->lost) return file_error(EIO, "allocate", path_);
+    const std::uint64_t had = content_->bytes.size();
+    if (size <= had) return {};
+    content_->bytes.resize(size);
+    if (keeps_synced_) content_->unsynced.push_back({had, std::string(size - had, '\0')});
+    return {};
   }
   FileResult<std::uint64_t> size() override {
     std::lock_guard lock(content_->mutex);
@@ -148,18 +180,32 @@ class InMemory final : public MemoryFiles {
     std::set<std::string> names;
     for (const auto* nodes : {&nodes_, &synced_nodes_})
       for (const auto& [name, node] : *nodes) names.insert(name);
+    std::set<Content*> synced_contents;
+    for (const auto& [name, node] : synced_nodes_)
+      if (node) synced_contents.insert(node.get());
     for (const std::string& name : names) {
       const auto now = nodes_.find(name), then = synced_nodes_.find(name);
       const bool same = now != nodes_.end() && then != synced_nodes_.end() && now->second == then->second;
-      const bool as_it_became = same || random.next() % 2 == 0;
+      bool as_it_became = same || random.next() % 2 == 0;
+      // What is in a directory goes with it when that is renamed, under the one name or the other.
+      const bool was_elsewhere = now != nodes_.end() && now->second && synced_contents.contains(now->second.get());
+      const bool in_directory = !is_root(parent_of(name));
+      if (in_directory && !synced_nodes_.contains(parent_of(name)) && was_elsewhere) as_it_became = true;
+      if (in_directory && !nodes_.contains(parent_of(name)) && then != synced_nodes_.end()) as_it_became = false;
       if (as_it_became ? now == nodes_.end() : then == synced_nodes_.end()) continue;
       const std::string parent = parent_of(name);
       const auto directory = left.find(parent);
       if (!is_root(parent) && (directory == left.end() || directory->second)) continue;
       left.emplace(name, as_it_became ? now->second : then->second);
     }
-    // Both names of a rename may be there: each is then a file of its own.
+    // Both names of a rename may be there: each is then a file of its own. Names that were links of one file stay so.
     std::map<Content*, Node> after;
+    std::set<Content*> linked;
+    for (const auto* nodes : {&nodes_, &synced_nodes_}) {
+      std::set<Content*> once;
+      for (const auto& [name, node] : *nodes)
+        if (node && !once.insert(node.get()).second) linked.insert(node.get());
+    }
     for (auto& [name, node] : left) {
       if (!node) continue;
       Node& fresh = after[node.get()];
@@ -169,6 +215,10 @@ class InMemory final : public MemoryFiles {
         fresh = std::make_shared<Content>();
         fresh->bytes = fresh->synced = node->bytes;
         node->lost = true;
+      }
+      if (linked.contains(node.get())) {
+        node = fresh;
+        continue;
       }
       node = std::make_shared<Content>();
       node->bytes = node->synced = fresh->bytes;
@@ -230,7 +280,27 @@ class InMemory final : public MemoryFiles {
       }
     }
     for (auto& [key, node] : subtree) nodes_.insert_or_assign(key, std::move(node));
+    if (options_.loses_unsynced) take_along(source, target);
     return {};
+  }
+  FileResult<> link(const fs::path& from, const fs::path& to) override {
+    if (const int fault = (*faults_)("link", to)) return file_error(fault, "link", to);
+    std::lock_guard lock(mutex_);
+    const auto found = find_file(from);
+    if (!found.first) return file_error(found.second == EISDIR ? EPERM : found.second, "link", to);
+    const std::string key = key_of(to);
+    if (const int missing = parent_error(key)) return file_error(missing, "link", to);
+    if (is_root(key) || nodes_.contains(key)) return file_error(EEXIST, "link", to);
+    nodes_.emplace(key, found.first);
+    return {};
+  }
+  FileResult<std::uint64_t> names_of(const fs::path& path) override {
+    std::lock_guard lock(mutex_);
+    const auto found = find_file(path);
+    if (!found.first) return file_error(found.second, "stat", path);
+    const auto names =
+        std::count_if(nodes_.begin(), nodes_.end(), [&](const auto& node) { return node.second == found.first; });
+    return {boost::system::in_place_value, static_cast<std::uint64_t>(names)};
   }
   FileResult<> remove(const fs::path& path) override {
     if (const int fault = (*faults_)("remove", path)) return file_error(fault, "remove", path);
@@ -293,6 +363,8 @@ class InMemory final : public MemoryFiles {
       if (parent_of(child) == key) names.push_back(fs::path(child).filename().native());
     return names;
   }
+  FileResult<std::uint64_t> free_bytes(const fs::path&) override { return {boost::system::in_place_value, UINT64_MAX}; }
+  std::uint64_t fetched_here() const noexcept override { return fetched; }
   FileResult<std::string> read_all(const fs::path& path, std::size_t bytes_max) override {
     std::lock_guard lock(mutex_);
     const auto found = find_file(path);
@@ -322,6 +394,14 @@ class InMemory final : public MemoryFiles {
     return found->second ? ENOTDIR : 0;
   }
   int parent_error(const std::string& key) const { return is_root(key) ? 0 : directory_error(parent_of(key)); }
+  /// Names in a directory that were synced stay so under its new name, if that is there.
+  void take_along(const std::string& source, const std::string& target) {
+    std::erase_if(synced_nodes_, [&](const auto& node) { return node.first.starts_with(target + "/"); });
+    std::vector<std::pair<std::string, Node>> inside;
+    for (const auto& [name, node] : synced_nodes_)
+      if (name.starts_with(source + "/")) inside.emplace_back(target + name.substr(source.size()), node);
+    for (auto& [name, node] : inside) synced_nodes_.emplace(std::move(name), std::move(node));
+  }
   bool has_children(const std::string& key) const {
     const auto next = nodes_.lower_bound(key + "/");
     return next != nodes_.end() && next->first.starts_with(key + "/");

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <sstream>
 
 #include "millrace/base/nearest.hpp"
@@ -22,17 +23,32 @@ std::string hint(std::string_view word, const std::vector<std::string>& known, s
   return out;
 }
 
+/// The command that was chosen, and the one of it: null when none was.
+const CLI::App* chosen_of(const CLI::App& app) {
+  const CLI::App* chosen = nullptr;
+  for (auto of = app.get_subcommands(); !of.empty(); of = chosen->get_subcommands()) chosen = of.front();
+  return chosen;
+}
+/// As it is typed: `log verify`.
+std::string name_of(const CLI::App* command) {
+  if (!command || !command->get_parent()) return "";
+  const std::string before = name_of(command->get_parent());
+  return before.empty() ? command->get_name() : before + " " + command->get_name();
+}
+
+/// @param words  what is there instead of one of the commands of `app`
 std::string wrong_command(const CLI::App& app, const std::vector<std::string>& words) {
   std::vector<std::string> commands;
   for (const CLI::App* command : app.get_subcommands({})) commands.push_back(command->get_name());
-  if (words.empty()) return "a command is missing" + hint("", commands, ": there are");
+  const std::string name = name_of(&app), of = name.empty() ? "" : " of " + name;
+  if (words.empty()) return "a command" + of + " is missing" + hint("", commands, ": there are");
   const std::string_view word =
       std::string_view(words[0]).substr(std::min(words[0].find_first_not_of('-'), words[0].size()));
-  return in_quotes(words[0]) + " is not a command" + hint(word, commands, ": there are");
+  return in_quotes(words[0]) + " is not a command" + of + hint(word, commands, ": there are");
 }
 
 std::string wrong_option(const CLI::App& command, const CLI::ParseError& error) {
-  const std::string name = command.get_name();
+  const std::string name = name_of(&command);
   std::vector<std::string> options;
   for (const CLI::Option* option : command.get_options()) options.push_back("--" + option->get_lnames().front());
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError)) {
@@ -52,7 +68,7 @@ std::string wrong_option(const CLI::App& command, const CLI::ParseError& error) 
 
 std::variant<Arguments, Ended> parse(int argc, const char* const* argv) {
   Arguments arguments;
-  std::string config, timeout;
+  std::string config, timeout, data_dir, keys, from_time, to_time, limit;
   CLI::App app("A Kinesis, Firehose and API Gateway compatible ingestion daemon.", "millrace");
   app.require_subcommand(1);
 
@@ -73,14 +89,38 @@ std::variant<Arguments, Ended> parse(int argc, const char* const* argv) {
       ->type_name("URL");
   health->add_flag("--ready", arguments.ready, "Ask whether it takes requests yet");
   health->add_option("--timeout", timeout, "How long to wait, e.g. 2s")->type_name("DURATION");
+  CLI::App* log = app.add_subcommand("log", "Look at the records that a data directory holds, also while it is in use");
+  log->require_subcommand(1);
+  auto with_directory = [&](CLI::App* command) {
+    with_config(command);
+    command->add_option("--data-dir", data_dir, "The data directory; from the configuration unless said")
+        ->type_name("DIR");
+    command->add_option("--keys", keys, "The file with the keys of what is sealed; from the configuration unless said")
+        ->type_name("FILE");
+  };
+  CLI::App* inspect = log->add_subcommand("inspect", "Say which files there are, and which records of which stream");
+  with_directory(inspect);
+  inspect->add_flag("--json", arguments.log.json, "As JSON");
+  CLI::App* verify = log->add_subcommand("verify", "Read and check all of it: exit 0 when it is sound, 1 when not");
+  with_directory(verify);
+  CLI::App* exported = log->add_subcommand("export", "Write records as lines of JSON, by stream and shard, in order");
+  with_directory(exported);
+  ExportSelection& selection = arguments.log.selection;
+  exported->add_option("--stream", selection.stream, "Only of this stream")->type_name("NAME");
+  exported->add_option("--shard", selection.shard, "Only of this shard, e.g. shardId-000000000000")->type_name("ID");
+  exported->add_option("--from-time", from_time, "Only what arrived then or later, e.g. 2026-01-31T17:00:00Z")
+      ->type_name("TIME");
+  exported->add_option("--to-time", to_time, "Only what arrived before")->type_name("TIME");
+  exported->add_option("--limit", limit, "At most so many records")->type_name("N");
+  exported->add_flag("--orphans", selection.orphans, "Records that are no stream's any more, too");
   CLI::App* help = app.add_subcommand("help", "Print this");
   const std::string overview = app.help();  // after parsing it would be the chosen command's
 
   auto ended = [&](int exit_code, const std::string& text) { return Ended{exit_code, text}; };
   auto wrong = [&](const std::string& what) {
-    const auto chosen = app.get_subcommands();
-    const std::string command = chosen.empty() ? "" : chosen.front()->get_name() + " ";
-    return ended(2, "millrace: " + what + "\n`millrace " + command + "--help` tells more\n");
+    const std::string command = name_of(chosen_of(app));
+    return ended(
+        2, "millrace: " + what + "\n`millrace " + command + (command.empty() ? "" : " ") + "--help` tells more\n");
   };
   try {
     app.parse(argc, argv);
@@ -88,26 +128,44 @@ std::variant<Arguments, Ended> parse(int argc, const char* const* argv) {
     std::ostringstream out, err;
     if (app.exit(e, out, err) == 0) return ended(0, out.str());
     const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
-    const auto chosen = app.get_subcommands();
-    const bool command = !chosen.empty() && !words[0].starts_with('-');
-    return wrong(command ? wrong_option(*chosen.front(), e) : wrong_command(app, words));
+    const CLI::App* const chosen = chosen_of(app);
+    if (!chosen || words[0].starts_with('-')) return wrong(wrong_command(app, words));
+    if (chosen == log || (log->parsed() && words[1].starts_with('-')))
+      return wrong(wrong_command(*log, {words.begin() + 1, words.end()}));
+    return wrong(wrong_option(*chosen, e));
   }
   if (help->parsed()) return ended(0, overview);
   // As a shell passes a variable that is not set: what was meant is not the default.
-  for (const CLI::App* command : app.get_subcommands())
-    for (const CLI::Option* option : command->get_options())
-      if (option->count() > 0 && option->get_expected_max() > 0 && option->as<std::string>().empty())
-        return wrong("--" + option->get_lnames().front() + " is empty: it takes a value");
+  for (const CLI::Option* option : chosen_of(app)->get_options())
+    if (option->count() > 0 && option->get_expected_max() > 0 && option->as<std::string>().empty())
+      return wrong("--" + option->get_lnames().front() + " is empty: it takes a value");
   if (!timeout.empty()) {
     auto parsed = config::parse_duration(timeout);
     if (!parsed || *parsed <= std::chrono::milliseconds(0) || *parsed > std::chrono::hours(1))
       return wrong("--timeout: " + in_quotes(timeout) + " is not a duration up to 1h: write 250ms or 2s");
     arguments.timeout = *parsed;
   }
+  auto not_a_time = [&](const std::string& option, const std::string& text, std::optional<std::int64_t>& out) {
+    if (!text.empty()) out = parse_time(text);
+    return !text.empty() && !out ? option + ": " + in_quotes(text) + " is not a time: write 2026-01-31T17:00:00Z" : "";
+  };
+  if (std::string no = not_a_time("--from-time", from_time, selection.from_ms); !no.empty()) return wrong(no);
+  if (std::string no = not_a_time("--to-time", to_time, selection.to_ms); !no.empty()) return wrong(no);
+  if (!limit.empty()) {
+    const auto [end, failed] = std::from_chars(limit.data(), limit.data() + limit.size(), selection.limit);
+    if (failed != std::errc{} || end != limit.data() + limit.size())
+      return wrong("--limit: " + in_quotes(limit) + " is not a number of records");
+  }
+  if (!data_dir.empty()) arguments.data_dir = data_dir;
+  if (!keys.empty()) arguments.keys = keys;
+  arguments.log.what = verify->parsed()     ? LogCommand::What::verify
+                       : exported->parsed() ? LogCommand::What::export_records
+                                            : LogCommand::What::inspect;
   if (!config.empty()) arguments.config = config;
   arguments.command = version->parsed()  ? Command::version
                       : check->parsed()  ? Command::check
                       : health->parsed() ? Command::health
+                      : log->parsed()    ? Command::log
                                          : Command::serve;
   return arguments;
 }

@@ -12,6 +12,7 @@
 #include "millrace/base/nearest.hpp"
 #include "millrace/base/printable.hpp"
 #include "millrace/codec/yaml.hpp"
+#include "millrace/config/encryption_keys.hpp"
 #include "millrace/gateway/gateway.hpp"
 #include "millrace/services/operation.hpp"
 
@@ -291,7 +292,7 @@ void read_environment(const Environment& environment, Loaded& loaded, Origins& o
   for (const Key& key : keys()) known.push_back(environment_name(key.path));
   const std::vector<std::string_view> candidates(known.begin(), known.end());
   for (const auto& [name, value] : environment) {
-    if (!name.starts_with("MILLRACE_")) continue;
+    if (!name.starts_with("MILLRACE_") || name == kKeysVariable) continue;
     const auto at = std::find(known.begin(), known.end(), name);
     if (at == known.end()) {
       const std::string_view near = nearest(name, candidates);
@@ -327,6 +328,13 @@ void check_together(const Config& config, const Origins& origins, Mistakes& mist
                       "): give one of them another port",
                   origins, mistakes);
   }
+  if (origins.contains("storage.sync") && config.storage_mode != "durable")
+    add_at_origin("storage.sync", "is only for storage.mode durable: set that, or leave this out", origins, mistakes);
+  constexpr std::size_t kFilesLeast = 4;  // in use, made ahead, kept for state, and one that can be dropped
+  if (config.disk_limit / kFilesLeast < config.file_size)
+    add_at_origin("storage.disk_limit",
+                  "has no room for four files of storage.file_size: give it more, or make them smaller", origins,
+                  mistakes);
   std::error_code error;
   std::filesystem::path data = config.data_dir;  // or what of it is there already
   while (!std::filesystem::exists(data, error) && data.has_parent_path() && data.parent_path() != data)
@@ -334,6 +342,34 @@ void check_together(const Config& config, const Origins& origins, Mistakes& mist
   if (std::filesystem::exists(data, error) && !std::filesystem::is_directory(data, error))
     add_at_origin("data_dir", in_quotes(data.string()) + " is a file: write the path of a directory", origins,
                   mistakes);
+}
+
+/// The keys of storage.encryption, from where they are.
+void read_keys(const Environment& environment, Loaded& loaded, const Origins& origins, Mistakes& mistakes) {
+  Config& config = loaded.config;
+  const bool seals = config.encryption == "all";
+  auto keys = encryption_keys_in(environment, seals);
+  if (!keys) return mistakes.add_elsewhere(keys.error().detail);
+  if (const auto origin = origins.find("storage.encryption_keys"); origin != origins.end()) {
+    if (*keys)
+      return add_at_origin("storage.encryption_keys",
+                           "is given beside " + std::string(kKeysVariable) + ": leave one of them out", origins,
+                           mistakes);
+    if (origin->second.variable.empty() && config.encryption_keys.is_relative())
+      config.encryption_keys = config.file.parent_path() / config.encryption_keys;
+    auto read = read_encryption_keys(config.encryption_keys, seals);
+    if (!read) return mistakes.add_elsewhere(read.error().detail);
+    *keys = std::move(*read);
+  }
+  if (!*keys && seals)
+    return add_at_origin(
+        "storage.encryption",
+        "'all' needs a key: write `1 ` and what `openssl rand -base64 32` prints into a file that only "
+        "the daemon can read, and name that in storage.encryption_keys",
+        origins, mistakes);
+  if (!*keys) return;
+  config.keys = std::move((*keys)->keys);
+  for (std::string& warning : (*keys)->warnings) loaded.warnings.push_back(std::move(warning));
 }
 
 }  // namespace
@@ -349,6 +385,7 @@ Result<Loaded> load(const std::optional<std::filesystem::path>& file, const Envi
   read_environment(environment, loaded, origins, mistakes);
   if (loaded.config.memory_limit == 0) loaded.config.memory_limit = default_memory_limit();
   check_together(loaded.config, origins, mistakes);
+  read_keys(environment, loaded, origins, mistakes);
   if (!mistakes.empty()) return mistakes.error();
   return loaded;
 }

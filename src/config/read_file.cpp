@@ -1,6 +1,7 @@
 #include "config/read_file.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,7 +15,9 @@ namespace {
 /// An open file, or errno.
 class Opened {
  public:
-  explicit Opened(const std::filesystem::path& path) : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  // A pipe opens without waiting for who writes to it, who may never come.
+  explicit Opened(const std::filesystem::path& path)
+      : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
   ~Opened() {
     if (descriptor_ >= 0) ::close(descriptor_);
   }
@@ -29,6 +32,19 @@ class Opened {
     if (::fstat(descriptor_, &status) != 0) return last_error();
     return S_ISDIR(status.st_mode) ? "is a directory, not a file" : "";
   }
+  /// Reading waits, but for pipes: whether it is one.
+  bool wait_unless_pipe() const noexcept {
+    struct stat status {};
+    if (::fstat(descriptor_, &status) == 0 && S_ISFIFO(status.st_mode)) return true;
+    const int flags = ::fcntl(descriptor_, F_GETFL);
+    if (flags >= 0) (void)::fcntl(descriptor_, F_SETFL, flags & ~O_NONBLOCK);
+    return false;
+  }
+  /// False: nothing came, and its writer is not gone.
+  bool wait_for_pipe(std::chrono::milliseconds patience) const noexcept {
+    pollfd readable{descriptor_, POLLIN, 0};
+    return ::poll(&readable, 1, static_cast<int>(patience.count())) != 0;
+  }
   static std::string last_error() {
     const int error = errno;
     if (error == ENOENT || error == ENOTDIR) return "there is no such file";
@@ -41,16 +57,22 @@ class Opened {
 
 }  // namespace
 
-std::optional<std::string> read_file(const std::filesystem::path& path, std::size_t bytes_max, std::string& why) {
+std::optional<std::string> read_file(const std::filesystem::path& path, std::size_t bytes_max, std::string& why,
+                                     std::chrono::milliseconds pipe_patience) {
   const Opened file(path);
   why = file.problem();
   if (!why.empty()) return std::nullopt;
+  const bool pipe = file.wait_unless_pipe();
   // Read in pieces, not by size: /dev/stdin and the like have none.
   std::string text;
   std::array<char, 16 * 1024> piece;
   for (;;) {
+    if (pipe && !file.wait_for_pipe(pipe_patience)) {
+      why = "is a pipe that nothing comes out of";
+      return std::nullopt;
+    }
     const ssize_t size = ::read(file.descriptor(), piece.data(), piece.size());
-    if (size < 0 && errno == EINTR) continue;
+    if (size < 0 && (errno == EINTR || (pipe && errno == EAGAIN))) continue;
     if (size < 0) {
       why = Opened::last_error();
       return std::nullopt;

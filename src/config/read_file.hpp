@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <cstddef>
 #include <filesystem>
 #include <optional>
@@ -6,8 +7,10 @@
 
 namespace millrace::config {
 
-/// A whole file. Nothing: `why` says what is wrong ("there is no such file").
-std::optional<std::string> read_file(const std::filesystem::path& path, std::size_t bytes_max, std::string& why);
+/// A whole file, or what comes out of a pipe. Nothing: `why` says what is wrong ("there is no such file").
+/// @param pipe_patience  how long a pipe may give nothing before that is wrong with it
+std::optional<std::string> read_file(const std::filesystem::path& path, std::size_t bytes_max, std::string& why,
+                                     std::chrono::milliseconds pipe_patience = std::chrono::seconds{10});
 
 /// Why a regular file cannot be read, without reading it; empty when it can.
 std::string unreadable_because(const std::filesystem::path& path);

@@ -8,6 +8,7 @@
 
 #include "millrace/base/nearest.hpp"
 #include "millrace/base/printable.hpp"
+#include "millrace/config/encryption_keys.hpp"
 
 namespace millrace::config {
 namespace {
@@ -18,6 +19,9 @@ constexpr std::uint64_t kMiB = 1u << 20;
 constexpr std::uint64_t kTiB = 1ull << 40;
 constexpr std::uint64_t kMinute = 60'000;
 constexpr std::array kStorageModes{"memory"sv, "durable"sv};
+constexpr std::array kStorageSyncs{"always"sv, "os"sv};
+constexpr std::array kOnDamage{"refuse"sv, "serve"sv};
+constexpr std::array kEncryptions{"none"sv, "all"sv};
 constexpr std::array kAuthModes{"presence"sv, "ignore"sv};
 constexpr std::array kLogLevels{"debug"sv, "info"sv, "warn"sv, "error"sv};
 constexpr std::array kLogFormats{"auto"sv, "text"sv, "json"sv};
@@ -49,18 +53,70 @@ constexpr Key kKeys[] = {
      .kind = Kind::choice,
      .target = &Config::storage_mode,
      .sentence =
-         "`memory`: records live until the daemon stops or their retention ends; delivered objects stay on disk.",
-     .choices = kStorageModes,
-     .refused = "durable",
-     .refused_because = "records cannot be kept on disk yet"},
+         "`memory`: streams and their records live until the daemon stops; delivered objects stay on disk. "
+         "`durable`: what was acknowledged is kept under `data_dir`, as `storage.sync` says; the next start goes "
+         "on with it.",
+     .choices = kStorageModes},
+    {.path = "storage.sync",
+     .kind = Kind::choice,
+     .target = &Config::storage_sync,
+     .sentence =
+         "Only where `storage.mode` is `durable`. `always`: records are on the disk before a put is answered, and "
+         "survive the end of the machine; `os`: they are the operating system's, and survive the end of the "
+         "process. Streams, delivery streams and checkpoints are on the disk with both.",
+     .choices = kStorageSyncs},
     {.path = "storage.memory_limit",
      .kind = Kind::size,
      .target = &Config::memory_limit,
-     .sentence = "The one bound on memory that grows with load: stored records, bodies, replies, delivery. When it is "
-                 "reached, puts are refused as throttled; nothing stored is dropped before its retention ends.",
+     .sentence =
+         "The one bound on memory that grows with load: the newest records, bodies, replies, delivery. Records "
+         "beyond it lie on the disk alone (in memory mode in files that the next start discards); puts are refused "
+         "as throttled only when that has no room either. Nothing stored is dropped before its retention ends.",
      .min = 16 * kMiB,
      .max = 1024 * kTiB,
      .fallback_text = "a quarter of the memory of the machine or its cgroup"},
+    {.path = "storage.file_size",
+     .kind = Kind::size,
+     .target = &Config::file_size,
+     .sentence =
+         "How large the files are that records are written to. A file goes when nothing in it is wanted any more: "
+         "smaller ones give room back sooner, larger ones are fewer.",
+     .min = kMiB,
+     .max = 1024 * kMiB},
+    {.path = "storage.disk_limit",
+     .kind = Kind::size,
+     .target = &Config::disk_limit,
+     .sentence = "How much of the disk records may take, all files together. When it is reached, puts are refused as "
+                 "throttled; nothing stored is dropped before its retention ends. At least four files of "
+                 "`storage.file_size`.",
+     .min = 4 * kMiB,
+     .max = 1024 * kTiB,
+     .fallback_text = "unset: as far as the disk goes"},
+    {.path = "storage.on_damage",
+     .kind = Kind::choice,
+     .target = &Config::on_damage,
+     .sentence =
+         "What is done about damage in what was kept. `refuse`: a start that finds it ends, and says which file, "
+         "where, and what it hides; reading what is found damaged later fails. `serve`: both go on without what "
+         "cannot be read, the log says so, and `/_millrace/health` is degraded.",
+     .choices = kOnDamage},
+    {.path = "storage.encryption",
+     .kind = Kind::choice,
+     .target = &Config::encryption,
+     .sentence =
+         "`all`: what is written below `log/`, `state/` and `spill/` of `data_dir` is sealed by the newest of the keys "
+         "(AES-256-GCM); `none`: it is plain. What is there already is read either way, if its key is given. Delivered "
+         "objects are plain. [More](durability.md#encryption-at-rest).",
+     .choices = kEncryptions},
+    {.path = "storage.encryption_keys",
+     .kind = Kind::key_file,
+     .target = &Config::encryption_keys,
+     .sentence =
+         "The file with the keys, a line `<id> <key>` for each: the id a number from 1, the key 32 bytes in base64, as "
+         "`openssl rand -base64 32` makes them; blank lines and what follows a `#` are passed over. The highest id "
+         "seals, the others open what they sealed. Or `MILLRACE_STORAGE_ENCRYPTION_KEYS_TEXT` holds that text itself; "
+         "there a comma ends a line too.",
+     .fallback_text = "unset: no keys"},
     {.path = "auth.mode",
      .kind = Kind::choice,
      .target = &Config::auth_mode,
@@ -247,6 +303,7 @@ std::string_view kind_text(Kind kind) noexcept {
     case Kind::account:
       return "twelve digits";
     case Kind::path:
+    case Kind::key_file:
       return "path";
     case Kind::choice:
       return "one of";
@@ -271,6 +328,7 @@ std::string accepted_text(const Key& key) {
     case Kind::account:
       return "twelve digits";
     case Kind::path:
+    case Kind::key_file:
       return "a path";
     case Kind::choice:
       return "one of " + joined(key.choices, "", key.refused);
@@ -333,6 +391,11 @@ std::string set_value(const Key& key, std::string_view text, Config& config) {
         return in_quotes(text) + " is not an account: write twelve digits";
       config.*std::get<std::string Config::*>(key.target) = text;
       return {};
+    case Kind::key_file:
+      if (looks_like_a_key(text))
+        return "holds a key, where the path of a file with keys belongs: write a path, or give the text in " +
+               std::string(kKeysVariable);
+      [[fallthrough]];
     case Kind::path:
       if (text.empty()) return "is empty: write a path";
       if (auto wrong = wrong_path(text); !wrong.empty()) return in_quotes(text) + " is not a path: " + wrong;

@@ -12,7 +12,7 @@
 
 namespace millrace::config {
 
-enum class Kind { address, region, account, path, choice, size, duration, count, boolean };
+enum class Kind { address, region, account, path, key_file, choice, size, duration, count, boolean };
 
 /// One key: the file's path, the environment's name, the check and the documentation all come from here; the default is
 /// what Config's own initialiser says.

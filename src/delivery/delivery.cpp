@@ -12,6 +12,7 @@
 
 #include "delivery/pump.hpp"
 #include "millrace/base/log.hpp"
+#include "millrace/state/keys.hpp"
 
 namespace millrace::delivery {
 
@@ -29,8 +30,7 @@ std::string_view status_name(Status status) noexcept {
 
 namespace {
 
-constexpr std::string_view kKeyPrefix = "delivery/";
-constexpr std::string_view kIncarnations = "delivery";
+using state::keys::kDelivery;
 
 class Implementation final : public Delivery {
  public:
@@ -38,11 +38,14 @@ class Implementation final : public Delivery {
       : dependencies_(dependencies), options_(options), slots_(std::make_shared<WriterSlots>(dependencies.budget)) {}
 
   awaitable<Result<>> start() override {
-    auto entries = co_await dependencies_.store.list(std::string(kKeyPrefix));
+    auto entries = co_await dependencies_.store.list(std::string(kDelivery));
     if (!entries) co_return Error{Errc::failed, entries.error().detail};
     for (state::Entry& entry : *entries) {
       std::optional<Stored> stored = read_stored(entry.value);
-      if (!stored) co_return Error{Errc::failed, "the stored value of " + entry.key + " cannot be read"};
+      if (!stored)
+        co_return Error{Errc::failed,
+                        "the stored value of '" + entry.key +
+                            "' cannot be understood: a later version of this program may have written it"};
       add(std::move(*stored), entry.revision);
     }
     co_return Result<>{};
@@ -81,11 +84,13 @@ class Implementation final : public Delivery {
     if (!pump) co_return Error{Errc::not_found, name};
     if (pump->creating()) co_return Error{Errc::not_deletable, std::string(status_name(Status::creating))};
     if (!pump->begin_deleting()) co_return Result<>{};
+    // Before it stops: one that is still stored goes on. A checkpoint on its way finds no key, and brings none back.
+    auto forgotten = co_await dependencies_.store.remove(std::string(kDelivery) + name);
+    if (!forgotten && forgotten.error().code != state::Errc::not_found) {
+      pump->end_deleting();
+      co_return Error{Errc::failed, forgotten.error().detail};
+    }
     co_await pump->stop();
-    auto forgotten = co_await dependencies_.store.remove(std::string(kKeyPrefix) + name);
-    if (!forgotten && forgotten.error().code != state::Errc::not_found)
-      logging::error("a deleted delivery stream is still stored",
-                     {{"delivery_stream", name}, {"reason", forgotten.error().detail}});
     if (options_.delete_delay.count() > 0) {
       const Executor executor = co_await boost::asio::this_coro::executor;
       tasks_.spawn(executor, "delete " + name, drop_later(pump, dependencies_.clock.now() + options_.delete_delay));
@@ -138,7 +143,10 @@ class Implementation final : public Delivery {
     for (const auto& pump : pumps) {
       co_await pump->stop();
       const std::string name = pump->info().spec.name;
-      co_await dependencies_.store.remove(std::string(kKeyPrefix) + name);
+      auto forgotten = co_await dependencies_.store.remove(std::string(kDelivery) + name);
+      if (!forgotten && forgotten.error().code != state::Errc::not_found)
+        logging::error("a delivery stream that is gone is still stored",
+                       {{"delivery_stream", name}, {"reason", forgotten.error().detail}});
       drop(pump);
     }
   }
@@ -200,7 +208,7 @@ class Implementation final : public Delivery {
     stored.spec = std::move(spec);
     const streams::StreamRef source = dependencies_.streams.find(stored.spec.source_stream);
     if (!source || source->deleting) co_return Error{Errc::source_not_found, stored.spec.source_stream};
-    auto incarnation = co_await dependencies_.store.next_number(std::string(kIncarnations));
+    auto incarnation = co_await dependencies_.store.next_number(std::string(state::keys::kDeliveryIncarnations));
     if (!incarnation) co_return Error{Errc::failed, incarnation.error().detail};
     stored.incarnation = *incarnation;
     stored.source_incarnation = source->incarnation;
@@ -209,7 +217,7 @@ class Implementation final : public Delivery {
     for (const auto& shard : source->shards)
       stored.shards.emplace(shard->index, ShardProgress(shard->log->progress().tip));
     std::string text = write_stored(stored);
-    auto put = co_await dependencies_.store.put(std::string(kKeyPrefix) + stored.spec.name, std::move(text),
+    auto put = co_await dependencies_.store.put(std::string(kDelivery) + stored.spec.name, std::move(text),
                                                 state::Revision{0});
     if (!put && put.error().code == state::Errc::conflict) co_return Error{Errc::exists, stored.spec.name};
     if (!put) co_return Error{Errc::failed, put.error().detail};

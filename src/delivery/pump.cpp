@@ -7,6 +7,7 @@
 
 #include "delivery/object_name.hpp"
 #include "millrace/base/log.hpp"
+#include "millrace/state/keys.hpp"
 
 namespace millrace::delivery {
 namespace {
@@ -30,7 +31,7 @@ constexpr std::uint64_t kRecordOverheadMin = sizeof(log::RecordHead) + 1;
 constexpr std::chrono::seconds kIntervalMin{1};
 constexpr std::chrono::milliseconds kBackOffFirst = 1s, kBackOffMax = 60s;
 
-std::string store_key(const std::string& name) { return "delivery/" + name; }
+std::string store_key(const std::string& name) { return std::string(state::keys::kDelivery) + name; }
 
 }  // namespace
 
@@ -101,6 +102,10 @@ std::uint64_t Pump::undelivered_records() const {
 
 bool Pump::begin_deleting() {
   return published_.with([](Published& published) { return !std::exchange(published.deleting, true); });
+}
+
+void Pump::end_deleting() {
+  published_.with([](Published& published) { published.deleting = false; });
 }
 
 bool Pump::deleting() const {
@@ -529,6 +534,7 @@ awaitable<std::optional<std::string>> Pump::persist() {
 
 void Pump::failed(const std::string& why) {
   ++failures_in_a_row_;
+  if (deleting()) return;  // a checkpoint finds no key
   const bool changed = published_.with([&](Published& published) {
     ++published.failures;
     return std::exchange(published.last_error, why) != why;

@@ -32,6 +32,8 @@ class Pump {
   std::uint64_t undelivered_records() const;
   /// True once: the caller is the one that removes it.
   bool begin_deleting();
+  /// It could not be removed.
+  void end_deleting();
   bool deleting() const;
   bool creating() const;
 

@@ -141,7 +141,7 @@ class AwsHandler final : public http::Handler {
                 R"({"__type":"NotImplemented","message":"The transfer coding of the request is not known here."})"};
       case 505:
         return {505, kFields,
-                R"({"__type":"HttpVersionNotSupported","message":"Only HTTP/1.0 and HTTP/1.1 are served here."})"};
+                R"({"__type":"HttpVersionNotSupported","message":"This version of HTTP is not served here."})"};
       default:
         return {status, kFields,
                 R"({"__type":"MalformedHttpRequestException","message":"The request is not valid HTTP."})"};

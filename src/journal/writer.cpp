@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdio>
+
+#include "journal/walk.hpp"
+#include "millrace/base/random.hpp"
 
 namespace millrace::journal {
 
@@ -11,42 +13,93 @@ namespace {
 
 /// A commit that is synced begins in a sector of its own: rewriting a sector that holds an earlier one could tear it.
 constexpr std::size_t kSyncedAlignment = 512;
-constexpr std::size_t kAlignment = 8;
-constexpr std::size_t kZerosBytes = 1u << 20;
+constexpr std::size_t kZerosBytes = 256 * 1024;
+constexpr std::uint64_t kZerosSyncedBytes = 8u << 20;  // written before the next sync: no long queue before a commit's
 
 const std::string& zeros() {
   static const std::string bytes(kZerosBytes, '\0');
   return bytes;
 }
 
-Error error_of(const FileError& failed) {
-  const bool full = failed.error_number == ENOSPC || failed.error_number == EDQUOT;
-  return {full ? Errc::full : Errc::write_failed, failed.detail};
-}
-
-std::string file_head(Generation generation, Lsn previous_end, std::int64_t now_ms) {
+std::string file_head(Generation generation, Lsn previous_end, const FileSalt& salt, bool synced, std::int64_t now_ms) {
   FileHead head;
   head.generation = generation;
+  head.synced = synced;
   head.previous_end = previous_end;
+  head.salt = salt;
   head.created_ms = now_ms;
   std::string bytes(kFileHeadBytes, '\0');
   encode_file_head(head, bytes.data());
   return bytes;
 }
 
+/// The number of the next file; behind the last one, one that no file can have.
+constexpr Generation after(Generation file) noexcept {
+  return file > kGenerationMax ? file : Generation{file.get() + 1};
+}
+Error no_number_left() { return {Errc::write_failed, "the journal has no number left for another file"}; }
+
 constexpr std::uint64_t aligned(std::uint64_t offset, std::size_t to) noexcept { return (offset + to - 1) / to * to; }
 
 }  // namespace
 
-std::filesystem::path file_path(const std::filesystem::path& directory, Generation generation) {
-  std::array<char, 32> name;
-  std::snprintf(name.data(), name.size(), "journal-%08x", generation.get());
-  return directory / name.data();
+Result<> begin_behind(Files& files, const std::filesystem::path& directory, Generation last, std::int64_t now_ms) {
+  const std::filesystem::path path = file_path(directory, last);
+  std::filesystem::path unfinished = path;
+  unfinished += ".new";
+  auto file = files.create(unfinished);
+  if (!file) return error_of(file.error());
+  // Synced: that nothing is in it says nothing of what may be missing in others.
+  const std::string head = file_head(last, Lsn{}, FileSalt{}, true, now_ms);
+  const std::array<ByteView, 1> pieces{head};
+  auto done = (*file)->append(pieces);
+  if (done) done = (*file)->sync();
+  if (done) done = files.rename(unfinished, path);
+  if (done) done = files.sync_directory(directory);
+  if (!done) return error_of(done.error());
+  return {};
 }
 
-Writer::Writer(Files& files, Options options, Generation last, Lsn end)
-    : files_(files), options_(std::move(options)), generation_(last), newest_(last) {
-  if (offset_of(end) != 0) cut_ = end;
+Writer::Writer(Files& files, Options options, Shelf& shelf, const Scanned& scanned)
+    : files_(files),
+      options_(std::move(options)),
+      shelf_(shelf),
+      reserve_(options_.file_bytes / 16),
+      margin_(reserve_ + std::min<std::uint64_t>(options_.commit_bytes_max, options_.file_bytes / 8)),
+      announced_(scanned.last),
+      newest_(scanned.last) {
+  if (offset_of(scanned.end) != 0) cut_ = kept_ = scanned.end;
+}
+
+Result<> Writer::begin(const Scanned& scanned, std::int64_t now_ms) {
+  if (auto proven = prove(scanned); !proven) return proven;
+  synced_ = scanned.end.get();
+  newest_ = after(newest_);
+  auto made = make_file(newest_, cut_, now_ms);
+  if (!made && made.error().code == Errc::full && shelf_.spare_one_ahead()) made = make_file(newest_, cut_, now_ms);
+  if (!made && made.error().code == Errc::full) {
+    // On a full disk reads go on, and drops make room: it begins with a file that has none.
+    blocked_ = true;
+    made = make_short_file(newest_, cut_, now_ms);
+  }
+  if (!made) return made.error();
+  cut_ = Lsn{};
+  use(std::move(*made));
+  return {};
+}
+
+Result<> Writer::prove(const Scanned& scanned) {
+  if (!scanned.found) return {};
+  for (const auto& [generation, file] : scanned.found->files) {
+    const Lsn begin = make_lsn(generation, kFileHeadBytes), from = std::max(scanned.found->synced, begin);
+    // Below what was synced it was tried at least; it costs little to make sure.
+    if (file.footer || file.frames == 0) continue;
+    auto opened = files_.open_writable(file_path(options_.directory, generation));
+    if (!opened) return error_of(opened.error());
+    if (auto written = write_again(**opened, offset_of(from), offset_of(file.end)); !written)
+      return error_of(written.error());
+  }
+  return {};
 }
 
 Result<> Writer::prepare(std::int64_t now_ms) {
@@ -55,87 +108,274 @@ Result<> Writer::prepare(std::int64_t now_ms) {
   {
     std::lock_guard lock(mutex_);
     if (next_) return {};
-    generation = newest_ = Generation{newest_.get() + 1};
+    generation = newest_ = after(newest_);
   }
-  auto made = make_file(generation, now_ms);
+  auto made = make_file(generation, Lsn{}, now_ms);
+  blocked_ = !made && made.error().code == Errc::full;
   if (!made) return made.error();
+  shelf_.account(static_cast<std::int64_t>(made->bytes));
   std::lock_guard lock(mutex_);
   next_ = std::move(*made);
   return {};
 }
 
-Result<Writer::Open> Writer::make_file(Generation generation, std::int64_t now_ms) {
-  const std::filesystem::path path = file_path(options_.directory, generation);
-  std::filesystem::path unfinished = path;
+Result<Writer::Open> Writer::make_file(Generation generation, Lsn previous_end, std::int64_t now_ms) {
+  if (generation > kGenerationMax) return no_number_left();
+  Open made;
+  made.generation = generation;
+  made.previous_end = previous_end;
+  std::filesystem::path unfinished = file_path(options_.directory, generation);
   unfinished += ".new";
-  const std::string head = file_head(generation, Lsn{}, now_ms);
-
-  const auto fill = [&](File& file) -> FileResult<> {
-    const std::array<ByteView, 1> first{head};
-    if (auto written = file.append(first); !written) return written;
-    for (std::uint64_t at = kFileHeadBytes; at < options_.file_bytes;) {
-      const std::uint64_t size = std::min<std::uint64_t>(kZerosBytes, options_.file_bytes - at);
-      const std::array<ByteView, 1> piece{ByteView(zeros()).substr(0, size)};
-      if (auto written = file.append(piece); !written) return written;
-      at += size;
+  if (const auto spare = shelf_.take_spare()) {
+    auto file = files_.open_writable(spare->path);
+    if (!file) {
+      shelf_.put_spare(*spare);
+      return error_of(file.error());
     }
-    return file.sync();
-  };
+    shelf_.account(-static_cast<std::int64_t>(spare->bytes));
+    made.bytes = spare->bytes;
+    return fill(spare->path, std::move(*file), std::move(made), true, now_ms);
+  }
+  if (shelf_.disk_bytes() + options_.file_bytes > options_.disk_limit)
+    return Error{Errc::full, "the journal's files have reached their limit of " + std::to_string(options_.disk_limit) +
+                                 " bytes together"};
+  made.bytes = options_.file_bytes;
+  auto file = files_.create(unfinished);
+  if (!file) return error_of(file.error());
+  return fill(unfinished, std::move(*file), std::move(made), false, now_ms);
+}
+
+Result<Writer::Open> Writer::make_short_file(Generation generation, Lsn previous_end, std::int64_t now_ms) {
+  Open made;
+  made.generation = generation;
+  made.previous_end = previous_end;
+  made.bytes = kFileHeadBytes;
+  std::filesystem::path unfinished = file_path(options_.directory, generation);
+  unfinished += ".new";
+  auto file = files_.create(unfinished);
+  if (!file) return error_of(file.error());
+  return fill(unfinished, std::move(*file), std::move(made), false, now_ms);
+}
+
+Result<Writer::Open> Writer::fill(const std::filesystem::path& unfinished, std::shared_ptr<File> file, Open made,
+                                  bool recycled, std::int64_t now_ms) {
+  const std::filesystem::path path = file_path(options_.directory, made.generation);
+  if (options_.keys) options_.random->secret(made.salt);
   const auto failed = [&](const FileError& error) {
     (void)files_.remove(unfinished);  // what a full disk needs first is its room back
     return error_of(error);
   };
-  auto file = files_.create(unfinished);
-  if (!file) return error_of(file.error());
-  if (auto filled = fill(**file); !filled) return failed(filled.error());
+  const std::string head = file_head(made.generation, made.previous_end, made.salt, options_.sync, now_ms);
+  const std::array<ByteView, 1> first{head};
+  if (!recycled && made.bytes > kFileHeadBytes)
+    if (auto allocated = file->allocate(made.bytes); !allocated) return failed(allocated.error());
+  if (auto written = file->write_at(0, first); !written) return failed(written.error());
+  if (auto synced = file->sync(); !synced) return failed(synced.error());
   if (auto renamed = files_.rename(unfinished, path); !renamed) return failed(renamed.error());
   // Until the directory is on disk nothing may count on the file.
-  if (auto synced = files_.sync_directory(options_.directory); !synced) return error_of(synced.error());
-  return Open{std::move(*file), generation};
+  if (auto synced = files_.sync_directory(options_.directory); !synced) {
+    (void)files_.remove(path);
+    return error_of(synced.error());
+  }
+  made.file = std::move(file);
+  if (options_.sync && made.bytes > kFileHeadBytes) {
+    // By a handle of its own: a failure that this one is told, the committing one is told as well.
+    if (auto zeroed = files_.open_writable(path)) {
+      auto ahead = std::make_shared<Ahead>();
+      ahead->file = std::move(*zeroed);
+      ahead->generation = made.generation;
+      ahead->bytes = made.bytes;
+      ahead->recycled = recycled;
+      std::lock_guard lock(mutex_);
+      ahead_ = std::move(ahead);
+    }
+  }
+  return made;
+}
+
+bool Writer::work_ahead() {
+  const std::shared_ptr<Ahead> ahead = ahead_of_use();
+  if (!ahead) return false;
+  if (ahead->recycled) {
+    ahead->file->will_read(ahead->done, kZerosBytes);
+    ahead->done += kZerosBytes;
+    return ahead->done < ahead->bytes;
+  }
+  FileResult<> done;
+  if (ahead->done == ahead->bytes || ahead->done - ahead->synced >= kZerosSyncedBytes) {
+    done = ahead->file->sync(true);
+    ahead->synced = ahead->done;
+  } else {
+    std::lock_guard piece(zeroing_);
+    if (!ahead_of_use()) return false;
+    const std::uint64_t size = std::min<std::uint64_t>(kZerosBytes, ahead->bytes - ahead->done);
+    const std::array<ByteView, 1> pieces{ByteView(zeros()).substr(0, size)};
+    done = ahead->file->write_at(ahead->done, pieces);
+    ahead->done += size;
+  }
+  if (done && ahead->synced < ahead->bytes) return true;
+  std::lock_guard lock(mutex_);
+  // What a failed write or sync leaves behind is not known: commits shall not go there.
+  if (!done && next_ && next_->generation == ahead->generation) {
+    shelf_.account(-static_cast<std::int64_t>(next_->bytes));
+    (void)files_.remove(file_path(options_.directory, next_->generation));
+    next_.reset();
+  }
+  if (ahead_ == ahead) ahead_.reset();
+  return false;
+}
+
+std::shared_ptr<Writer::Ahead> Writer::ahead_of_use() {
+  std::lock_guard lock(mutex_);
+  if (ahead_ && (!next_ || next_->generation != ahead_->generation)) ahead_.reset();
+  return ahead_;
 }
 
 Result<> Writer::begin_file(std::int64_t now_ms) {
-  if (auto prepared = prepare(now_ms); !prepared) return prepared;
   Open next;
-  {
+  while (!next.file) {
+    if (auto prepared = prepare(now_ms); !prepared) return prepared;
+    std::lock_guard piece(zeroing_);
     std::lock_guard lock(mutex_);
-    next = std::move(*next_);
+    if (!next_) continue;  // its zeros could not be written: another one
+    if (next_->generation >= announced_.load(std::memory_order_relaxed)) {
+      next = std::move(*next_);
+    } else {
+      // It was being made when a failure announced a later one, by which sources may have numbered what they staged.
+      shelf_.make_spare(file_path(options_.directory, next_->generation), next_->generation, next_->bytes);
+    }
     next_.reset();
   }
-  if (cut_) {
-    const std::string head = file_head(next.generation, *cut_, now_ms);
+  shelf_.account(-static_cast<std::int64_t>(next.bytes));
+  if (current_.file) leave_file(false);
+  if (offset_of(cut_) != 0) {
+    next.previous_end = cut_;
+    const std::string head = file_head(next.generation, cut_, next.salt, options_.sync, now_ms);
     const std::array<ByteView, 1> pieces{head};
-    if (auto written = next.file->write_at(0, pieces); !written) return error_of(written.error());
-    if (auto synced = next.file->sync(true); !synced) return error_of(synced.error());
-    cut_.reset();
+    auto said = next.file->write_at(0, pieces);
+    if (said) said = next.file->sync(true);
+    if (!said) {
+      // Nothing was committed to it.
+      shelf_.begin(next.generation, next.bytes, Lsn{}, kept_, options_.sync);
+      shelf_.fail(next.generation, make_lsn(next.generation, kFileHeadBytes));
+      return error_of(said.error());
+    }
+    cut_ = Lsn{};
   }
-  file_ = std::move(next.file);
-  generation_ = next.generation;
-  offset_ = kFileHeadBytes;
+  use(std::move(next));
   return {};
+}
+
+Result<> Writer::end_file(std::int64_t now_ms) {
+  if (!current_.file || offset_ == kFileHeadBytes) return {};
+  return begin_file(now_ms);
+}
+
+void Writer::use(Open file) {
+  current_ = std::move(file);
+  current_.follows = kept_;
+  offset_ = kFileHeadBytes;
+  shelf_.begin(current_.generation, current_.bytes, current_.previous_end, current_.follows, options_.sync);
+  announced_.store(current_.generation, std::memory_order_release);
+  left_ = current_.bytes - offset_;
+  std::lock_guard lock(mutex_);
+  suspect_ = false;
+  written_file_ = current_.file;
+  written_ = make_lsn(current_.generation, offset_);
+}
+
+void Writer::leave_file(bool failed) {
+  const Lsn end = make_lsn(current_.generation, offset_);
+  // Under the lock, so that a sync behind commits that fails is told of this file before it is finished or after.
+  std::lock_guard lock(mutex_);
+  if (failed || suspect_)
+    shelf_.fail(current_.generation, end);
+  else
+    shelf_.finish(current_.generation, end, current_.file);
+  current_.file.reset();
+  written_file_.reset();
+  left_ = 0;
+}
+
+void Writer::announce_next() {
+  std::lock_guard lock(mutex_);
+  // Not the number that an earlier failure told.
+  if (!next_) newest_ = after(newest_);
+  announced_.store(next_ ? next_->generation : after(newest_), std::memory_order_release);
+}
+
+Result<> Writer::room_for(std::span<const OutFrame> frames, std::uint64_t bytes, std::int64_t now_ms) {
+  bytes += shelf_.footer_bytes(frames.size());
+  if (current_.file && !suspect_) {
+    // Whether there is a next file is to be known before records have come to the end of this one.
+    if (left_ < margin_ && !blocked()) (void)prepare(now_ms);
+    const bool records = std::any_of(frames.begin(), frames.end(),
+                                     [](const OutFrame& out) { return out.frame.kind == FrameKind::records; });
+    const bool fits = offset_ + bytes <= current_.bytes;
+    if (fits && (!records || !blocked() || offset_ + bytes + reserve_ <= current_.bytes)) return {};
+    // A commit larger than a file has one of its own, which grows.
+    if (offset_ == kFileHeadBytes && current_.bytes >= options_.file_bytes && !fits) return {};
+  }
+  if (blocked()) return Error{Errc::full, "no room for the next file of the journal"};
+  return begin_file(now_ms);
+}
+
+Result<> Writer::find_key() {
+  const std::uint32_t id = options_.keys ? options_.keys->current() : 0;
+  if (id == 0) {
+    key_id_ = 0;
+    return {};
+  }
+  if (sealer_file_ != current_.generation) sealed_frames_ = 0;
+  if (key_id_ == id && sealer_file_ == current_.generation) return {};
+  const auto key = options_.keys->key(id);
+  if (!key) return Error{Errc::write_failed, "key " + std::to_string(id) + ", which payloads are to be sealed with"};
+  sealer_.emplace(*key, current_.generation, current_.salt);
+  sealer_file_ = current_.generation;
+  key_id_ = id;
+  return {};
+}
+
+std::span<const ByteView> Writer::store(Frame& frame, Lsn lsn, const OutFrame& out) {
+  frame.key_id = key_id_;
+  frame.length = key_id_ ? kSealBytes : 0;
+  for (const ByteView piece : out.payload) frame.length += static_cast<std::uint32_t>(piece.size());
+  if (!key_id_) return out.payload;
+  char* to = sealed_.data() + sealed_bytes_;
+  sealer_->seal(frame, lsn, sealed_frames_++, out.payload, to);
+  sealed_bytes_ += frame.length;
+  sealed_piece_ = {to, frame.length};
+  return std::span(&sealed_piece_, 1);
 }
 
 void Writer::layout(std::span<const OutFrame> frames, std::int64_t now_ms) {
   std::size_t payload_pieces = 0;
-  for (const OutFrame& out : frames) payload_pieces += out.payload.size();
+  std::size_t payload_bytes = 0;
+  for (const OutFrame& out : frames) {
+    payload_pieces += out.payload.size();
+    for (const ByteView piece : out.payload) payload_bytes += piece.size();
+  }
+  // At once: views into it must stay good.
+  if (key_id_) sealed_.resize(payload_bytes + frames.size() * kSealBytes);
+  sealed_bytes_ = 0;
   heads_.resize(kCommitHeadBytes + frames.size() * kFrameHeadBytes);
   pieces_.clear();
-  pieces_.reserve(2 + frames.size() * 2 + payload_pieces);
+  pieces_.reserve(2 + frames.size() * 3 + payload_pieces);
+  frames_.clear();
+  places_.clear();
 
   pieces_.emplace_back(heads_.data(), kCommitHeadBytes);
   std::uint64_t at = offset_ + kCommitHeadBytes;
   char* head = heads_.data() + kCommitHeadBytes;
   for (const OutFrame& out : frames) {
-    Frame frame = out.frame;
-    frame.length = 0;
+    Frame& frame = frames_.emplace_back(out.frame);
+    places_.push_back(make_lsn(current_.generation, at));
+    const std::span<const ByteView> stored = store(frame, places_.back(), out);
     frame.checksum = 0;
-    for (const ByteView piece : out.payload) {
-      frame.checksum = crc32c(piece, frame.checksum);
-      frame.length += static_cast<std::uint32_t>(piece.size());
-    }
-    encode_frame_head(frame, make_lsn(generation_, at), head);
+    for (const ByteView piece : stored) frame.checksum = crc32c(piece, frame.checksum);
+    encode_frame_head(frame, places_.back(), head);
     pieces_.emplace_back(head, kFrameHeadBytes);
-    pieces_.insert(pieces_.end(), out.payload.begin(), out.payload.end());
+    pieces_.insert(pieces_.end(), stored.begin(), stored.end());
     head += kFrameHeadBytes;
     const std::uint64_t end = at + kFrameHeadBytes + frame.length;
     at = aligned(end, kAlignment);
@@ -144,39 +384,93 @@ void Writer::layout(std::span<const OutFrame> frames, std::int64_t now_ms) {
   const std::uint64_t end = aligned(at, options_.sync ? kSyncedAlignment : kAlignment);
   if (end > at) pieces_.push_back(ByteView(zeros()).substr(0, end - at));
   CommitHead commit;
-  commit.synced = synced_;
+  commit.synced = Lsn{synced_.load(std::memory_order_acquire)};
+  commit.follows = current_.follows;
   commit.bytes = static_cast<std::uint32_t>(end - offset_ - kCommitHeadBytes);
   commit.frames = static_cast<std::uint32_t>(frames.size());
   commit.written_ms = now_ms;
-  encode_commit_head(commit, make_lsn(generation_, offset_), heads_.data());
+  encode_commit_head(commit, make_lsn(current_.generation, offset_), heads_.data());
 }
 
-Result<Lsn> Writer::commit(std::span<const OutFrame> frames, std::int64_t now_ms) {
+Result<std::span<const Lsn>> Writer::commit(std::span<const OutFrame> frames, std::int64_t now_ms) {
   std::uint64_t bytes = kCommitHeadBytes + kSyncedAlignment;
   for (const OutFrame& out : frames) {
-    bytes += kFrameHeadBytes + kAlignment;
+    bytes += kFrameHeadBytes + kAlignment + kSealBytes;
     for (const ByteView piece : out.payload) bytes += piece.size();
   }
-  // A commit larger than a file has one of its own, which grows.
-  if (!file_ || (offset_ > kFileHeadBytes && offset_ + bytes > options_.file_bytes))
-    if (auto begun = begin_file(now_ms); !begun) return begun.error();
-
+  auto ready = room_for(frames, bytes, now_ms);
+  if (ready) ready = find_key();
+  if (!ready) {
+    if (current_.file) leave_file(false);
+    announce_next();
+    return ready.error();
+  }
   layout(frames, now_ms);
-  const Lsn lsn = make_lsn(generation_, offset_);
-  auto done = file_->write_at(offset_, pieces_);
-  if (done && options_.sync) done = file_->sync(true);
+  auto done = current_.file->write_at(offset_, pieces_);
+  const bool written = static_cast<bool>(done);
+  if (done && options_.sync) done = current_.file->sync(true);
   if (!done) {
     // Whatever of it is on disk, or comes there late, counts for nothing. What a failed sync leaves behind in the page
-    // cache is not known, so the file is not written to again.
-    file_.reset();
-    cut_ = lsn;
+    // cache is not known, so the file is not written to again; after a failed write what came before can be synced.
+    const bool empty = offset_ == kFileHeadBytes && offset_of(current_.previous_end) != 0;
+    cut_ = empty ? current_.previous_end : make_lsn(current_.generation, offset_);
+    leave_file(written);
+    announce_next();
     return error_of(done.error());
   }
-  std::uint64_t written = 0;
-  for (const ByteView piece : pieces_) written += piece.size();
-  offset_ += written;
-  if (options_.sync) synced_ = make_lsn(generation_, offset_);
-  return lsn;
+  kept();
+  return std::span<const Lsn>(places_);
+}
+
+void Writer::kept() {
+  for (const ByteView piece : pieces_) offset_ += piece.size();
+  if (offset_ > current_.bytes) {
+    current_.bytes = offset_;
+    shelf_.grow(current_.generation, offset_);
+  }
+  shelf_.add(frames_, places_);
+  left_ = current_.bytes - offset_;
+  kept_ = make_lsn(current_.generation, offset_);
+  if (options_.sync) {
+    synced_ = kept_.get();
+    return;
+  }
+  std::lock_guard lock(mutex_);
+  written_ = kept_;
+}
+
+bool Writer::sync_written() {
+  std::shared_ptr<File> file;
+  Lsn end;
+  {
+    std::lock_guard lock(mutex_);
+    file = written_file_;
+    end = written_;
+  }
+  // Files before this one come first: what is synced is said of all below a place. Where one of them is behind, so is
+  // what can be said.
+  const bool before = shelf_.write_footers();
+  if (!file || end.get() <= synced_) return before;
+  const auto done = file->sync(true);
+  std::lock_guard lock(mutex_);
+  if (done && before) synced_ = end.get();
+  if (done) return before;
+  if (file == written_file_)
+    suspect_ = true;
+  else
+    shelf_.give_up(generation_of(end));
+  return false;
+}
+
+void Writer::close(bool whole) {
+  if (current_.file) {
+    const Lsn end = make_lsn(current_.generation, offset_);
+    const bool good = options_.sync || (!suspect_ && current_.file->sync(true));
+    if (good && whole) (void)shelf_.close(current_.generation, end, current_.file);
+  }
+  std::lock_guard lock(mutex_);
+  if (next_) shelf_.make_spare(file_path(options_.directory, next_->generation), next_->generation, next_->bytes);
+  next_.reset();
 }
 
 }  // namespace millrace::journal

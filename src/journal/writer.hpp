@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -9,6 +10,8 @@
 #include <vector>
 
 #include "journal/head.hpp"
+#include "journal/seal.hpp"
+#include "journal/shelf.hpp"
 #include "millrace/base/files.hpp"
 #include "millrace/journal/journal.hpp"
 
@@ -20,61 +23,130 @@ struct OutFrame {
   std::span<const ByteView> payload;
 };
 
-/// The file of a generation.
-std::filesystem::path file_path(const std::filesystem::path& directory, Generation generation);
-
-/// Puts commits into files, one after the other, and knows of no threads: commit() is called by one thread at a time,
-/// prepare() by any.
+/// Puts commits into files, one after the other, and makes the files. Knows of no threads: commit() is called by one at
+/// a time, what belongs to the making of files and to the sync behind commits by another one.
 ///
 /// A commit that failed is never called kept: nothing more is written to its file, and the head of the next one says
 /// where this one ends, on disk before the next commit is.
 class Writer {
  public:
   struct Options {
-    std::filesystem::path directory;
+    std::filesystem::path directory = {};
     bool sync = true;
     std::uint64_t file_bytes = 64u << 20;
+    std::size_t commit_bytes_max = 8u << 20;
+    std::uint64_t disk_limit = UINT64_MAX;
+    const Keys* keys = nullptr;
+    Random* random = nullptr;
   };
-  /// Goes on in a new file. The directory exists.
-  /// @param last  the newest generation that there is a file of
-  /// @param end   what lies at or above it in those files is none; offset 0: all of it counts
-  Writer(Files& files, Options options, Generation last, Lsn end);
+  /// @param scanned  goes on behind its end, in a new file
+  Writer(Files& files, Options options, Shelf& shelf, const Scanned& scanned);
 
-  /// Makes the file after the one in use, written once to its full length, so that a commit changes no metadata.
-  /// Nothing to do when there is one.
+  /// Sees to it that what was found is on disk, and begins the first file, whose number is then taken for good.
+  Result<> begin(const Scanned& scanned, std::int64_t now_ms);
+
+  /// Makes the file after the one in use, with all its room on the disk. Nothing to do when there is one.
   Result<> prepare(std::int64_t now_ms);
+  /// A piece of what makes commits to the file that prepare() made quick: writes zeros, since a sync of what was
+  /// written before costs half of one of what was not; or, in a file that is used again, asks for what is there, since
+  /// a page that is written to in part is read first. False when there is nothing left to do.
+  bool work_ahead();
 
+  /// Whether a commit of about that many bytes goes to the file in use. Of the committing thread.
+  bool has_room(std::uint64_t bytes) const {
+    constexpr std::uint64_t kFrames = 64;  // and what they take beside their records
+    return current_.file && !suspect_ &&
+           offset_ + bytes + kFrames * kFrameHeadBytes + shelf_.footer_bytes(kFrames) <= current_.bytes;
+  }
   /// Writes the frames as one commit and, where Options::sync says so, waits for the disk.
-  /// @return where the commit lies
-  Result<Lsn> commit(std::span<const OutFrame> frames, std::int64_t now_ms);
+  /// @return where the frames lie; until the next call
+  Result<std::span<const Lsn>> commit(std::span<const OutFrame> frames, std::int64_t now_ms);
+  /// Writes the footers that are due and, without Options::sync, syncs what was written so far. When that fails,
+  /// commits go on in another file. False when it failed.
+  bool sync_written();
+  /// Commits go to another file from now on, if there is one in this. Of the committing thread.
+  Result<> end_file(std::int64_t now_ms);
+  /// Ends the last file. With `whole` it says that nothing is missing.
+  void close(bool whole);
 
-  Generation generation() const noexcept { return generation_; }
+  /// The file that the next commit goes to.
+  /// All commits below are on the disk.
+  Lsn synced() const noexcept { return Lsn{synced_.load(std::memory_order_acquire)}; }
+  Generation generation() const noexcept { return announced_.load(std::memory_order_acquire); }
+  /// Whether the next file cannot be made for want of room.
+  bool blocked() const noexcept { return blocked_.load(std::memory_order_acquire); }
+  /// That, and records find no more room in the one in use.
+  bool full() const noexcept { return blocked() && left_.load(std::memory_order_relaxed) < margin_; }
 
  private:
   struct Open {
+    std::shared_ptr<File> file;
+    Generation generation;
+    std::uint64_t bytes = 0;
+    Lsn previous_end;
+    Lsn follows;  // the end of the last commit that was kept before
+    FileSalt salt{};
+  };
+  struct Ahead {  // what is zeroed of the file made ahead
     std::unique_ptr<File> file;
     Generation generation;
+    bool recycled = false;
+    std::uint64_t done = kFileHeadBytes, synced = kFileHeadBytes, bytes = 0;
   };
+
+  Result<> prove(const Scanned& scanned);
   Result<> begin_file(std::int64_t now_ms);
-  Result<Open> make_file(Generation generation, std::int64_t now_ms);
+  Result<Open> make_file(Generation generation, Lsn previous_end, std::int64_t now_ms);
+  Result<Open> make_short_file(Generation generation, Lsn previous_end, std::int64_t now_ms);
+  Result<Open> fill(const std::filesystem::path& unfinished, std::shared_ptr<File> file, Open made, bool recycled,
+                    std::int64_t now_ms);
+  void use(Open file);
+  void leave_file(bool failed);
+  void announce_next();
+  Result<> room_for(std::span<const OutFrame> frames, std::uint64_t bytes, std::int64_t now_ms);
+  Result<> find_key();
   void layout(std::span<const OutFrame> frames, std::int64_t now_ms);
+  /// The payload as it is stored, in pieces.
+  std::span<const ByteView> store(Frame& frame, Lsn lsn, const OutFrame& out);
+  void kept();
+  std::shared_ptr<Ahead> ahead_of_use();
 
   Files& files_;
   const Options options_;
-  std::unique_ptr<File> file_;  // in use; null before the first commit and after one that failed
-  Generation generation_;
+  Shelf& shelf_;
+  const std::uint64_t reserve_, margin_;
+
+  // Of the committing thread.
+  Open current_;  // no file after a commit that failed
   std::uint64_t offset_ = 0;
-  Lsn synced_;
-  std::optional<Lsn> cut_;  // to be said by the next file's head
-
-  std::mutex preparing_;  // held while a file is made
-  std::mutex mutex_;      // of next_ and newest_
-  std::optional<Open> next_;
-  Generation newest_;
-
-  // Of the commit under way, kept for its memory.
+  Lsn cut_;   // to be said by the next file's head; offset 0: nothing
+  Lsn kept_;  // the end of the last commit that was
   std::string heads_;
   std::vector<ByteView> pieces_;
+  std::vector<Frame> frames_;
+  std::vector<Lsn> places_;
+  std::string sealed_;  // payloads of the commit under way
+  std::size_t sealed_bytes_ = 0;
+  ByteView sealed_piece_;
+  std::optional<FileSealer> sealer_;
+  Generation sealer_file_;
+  std::uint32_t key_id_ = 0;         // of sealer_; 0: payloads are plain
+  std::uint64_t sealed_frames_ = 0;  // counter in the file in use: never given twice under its key
+
+  std::atomic<Generation> announced_;
+  std::atomic<bool> blocked_{false};
+  std::atomic<std::uint64_t> left_{0};
+  std::atomic<std::uint64_t> synced_{0};  // LSN
+  std::atomic<bool> suspect_{false};      // a sync of the file in use failed behind commits
+
+  std::mutex preparing_;  // held while a file is made
+  std::mutex zeroing_;    // held while a piece of zeros is written; before mutex_
+  mutable std::mutex mutex_;
+  std::optional<Open> next_;
+  std::shared_ptr<Ahead> ahead_;
+  Generation newest_;
+  std::shared_ptr<File> written_file_;  // the file in use and how far it is written
+  Lsn written_;
 };
 
 }  // namespace millrace::journal

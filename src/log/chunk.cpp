@@ -52,6 +52,16 @@ std::uint32_t Chunk::first_at_or_after(std::int64_t arrival_ms, Published seen) 
   return stop;
 }
 
+std::int64_t Chunk::arrival_of_last(Published seen) const noexcept {
+  return head_at(bytes_ + offset_of(seen.count - 1)).arrival_ms;
+}
+
+void Chunk::cut(std::uint32_t count) noexcept {
+  const std::uint32_t bytes = count < published().count ? offset_of(count) : published().bytes;
+  if (count > 0) last_arrival_.store(arrival_of_last({count, bytes}), std::memory_order_relaxed);
+  published_.store(std::uint64_t{count} << 32 | bytes, std::memory_order_release);
+}
+
 Chunk::Taken Chunk::take(Published seen, std::uint32_t first, std::uint32_t offset, std::size_t records_max,
                          std::size_t bytes_max, bool one_at_least) const noexcept {
   const std::uint32_t there = seen.count - first;

@@ -38,6 +38,8 @@ class Chunk {
   std::uint32_t offset_of(std::uint32_t index) const noexcept;
   /// The first of `seen` records that arrived at or after `arrival_ms`; seen.count when none did.
   std::uint32_t first_at_or_after(std::int64_t arrival_ms, Published seen) const noexcept;
+  /// Arrival of the last of `seen` records, of which there is one.
+  std::int64_t arrival_of_last(Published seen) const noexcept;
   /// How far a read from record `first` at `offset` gets within the limits. One record at least when `one_at_least`.
   struct Taken {
     std::uint32_t records;
@@ -51,8 +53,12 @@ class Chunk {
   /// Room is the caller's care: `ends` are ends of records relative to `bytes - skipped`.
   void append(const char* bytes, std::size_t size, std::span<const std::uint32_t> ends, std::uint32_t skipped,
               std::int64_t arrival_ms) noexcept;
+  /// Takes back the records from `count` on, which no reader has seen: their write failed.
+  void cut(std::uint32_t count) noexcept;
   /// Gives back the unused end. Nothing is appended after this.
   void close() noexcept { block_.shrink(published().bytes); }
+  /// Of the budget.
+  std::size_t bytes_held() const noexcept { return block_.size(); }
 
  private:
   static constexpr std::uint32_t kStride = 32;  // records from one entry of the index to the next

@@ -54,13 +54,13 @@ void touch(char* at, std::size_t bytes) noexcept {
 void Block::shrink(std::size_t bytes) noexcept {
   const std::size_t kept = std::max((bytes + kGranuleBytes - 1) / kGranuleBytes * kGranuleBytes, kGranuleBytes);
   if (!bytes_ || id_ == ChunkPool::kLargeId || kept >= size_) return;
-  pool_->give_back_tail(id_, kept, size_);
+  pool_->give_back_tail(id_, kept, size_, account_);
   size_ = kept;
 }
 
 void Block::release() noexcept {
   if (!bytes_) return;
-  pool_->give_back(id_, std::exchange(bytes_, nullptr), std::exchange(size_, 0));
+  pool_->give_back(id_, std::exchange(bytes_, nullptr), std::exchange(size_, 0), account_);
   pool_.reset();
 }
 
@@ -79,13 +79,24 @@ ChunkPool::~ChunkPool() {
   }
 }
 
-Block ChunkPool::allocate(std::size_t bytes) {
-  if (bytes > kChunkBytesMax) return allocate_large(bytes);
+bool ChunkPool::take(Account account, std::size_t bytes) noexcept {
+  if (!budget_.try_take(account, bytes)) return false;
+  if (account != Account::chunks) elsewhere_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  return true;
+}
+
+void ChunkPool::give_to_budget(Account account, std::size_t bytes) noexcept {
+  if (account != Account::chunks) elsewhere_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+  budget_.give_back(account, bytes);
+}
+
+Block ChunkPool::allocate(std::size_t bytes, Account account) {
+  if (bytes > kChunkBytesMax) return allocate_large(bytes, account);
   const std::uint32_t granules =
       std::bit_ceil(static_cast<std::uint32_t>((std::max<std::size_t>(bytes, 1) + kGranuleBytes - 1) / kGranuleBytes));
   const unsigned order = static_cast<unsigned>(std::countr_zero(granules));
   const std::size_t size = granules * kGranuleBytes;
-  if (!budget_.try_take(Account::chunks, size)) return {};
+  if (!take(account, size)) return {};
 
   std::uint32_t id = kNone;
   char* at = nullptr;
@@ -110,7 +121,7 @@ Block ChunkPool::allocate(std::size_t bytes) {
     // Two threads may map at the same time: the second region is only addresses until it is used.
     Region fresh = map_region(first);
     if (!fresh.base) {
-      budget_.give_back(Account::chunks, size);
+      give_to_budget(account, size);
       return {};
     }
     lock.lock();
@@ -128,10 +139,11 @@ Block ChunkPool::allocate(std::size_t bytes) {
   block.bytes_ = at;
   block.size_ = size;
   block.id_ = id;
+  block.account_ = account;
   return block;
 }
 
-Block ChunkPool::allocate_large(std::size_t bytes) {
+Block ChunkPool::allocate_large(std::size_t bytes, Account account) {
   std::size_t size = (bytes + kGranuleBytes - 1) / kGranuleBytes * kGranuleBytes;
   char* at = nullptr;
   {
@@ -141,7 +153,7 @@ Block ChunkPool::allocate_large(std::size_t bytes) {
       if (it->size >= size && it->size <= size + size / 8 && (best == large_.end() || it->size < best->size)) best = it;
     }
     if (best != large_.end()) {
-      if (!budget_.try_take(Account::chunks, best->size)) return {};
+      if (!take(account, best->size)) return {};
       at = best->bytes;
       size = best->size;
       large_bytes_ -= size;
@@ -153,10 +165,10 @@ Block ChunkPool::allocate_large(std::size_t bytes) {
   if (at) {
     unpoison(at, size);
   } else {
-    if (!budget_.try_take(Account::chunks, size)) return {};
+    if (!take(account, size)) return {};
     at = map(size);
     if (!at) {
-      budget_.give_back(Account::chunks, size);
+      give_to_budget(account, size);
       return {};
     }
     bool over = false;
@@ -173,6 +185,7 @@ Block ChunkPool::allocate_large(std::size_t bytes) {
   block.bytes_ = at;
   block.size_ = size;
   block.id_ = kLargeId;
+  block.account_ = account;
   return block;
 }
 
@@ -306,7 +319,7 @@ ChunkPool::FreeLists& ChunkPool::list_of(std::uint32_t id, unsigned order) noexc
   return touched_in(id, 1u << order) ? warm_ : cold_;
 }
 
-void ChunkPool::give_back(std::uint32_t id, char* bytes, std::size_t size) noexcept {
+void ChunkPool::give_back(std::uint32_t id, char* bytes, std::size_t size, Account account) noexcept {
   poison(bytes, size);
   bool kept = true;
   {
@@ -326,17 +339,17 @@ void ChunkPool::give_back(std::uint32_t id, char* bytes, std::size_t size) noexc
     unpoison(bytes, size);
     ::munmap(bytes, size);
   }
-  budget_.give_back(Account::chunks, size);
+  give_to_budget(account, size);
 }
 
-void ChunkPool::give_back_tail(std::uint32_t id, std::size_t kept, std::size_t size) noexcept {
+void ChunkPool::give_back_tail(std::uint32_t id, std::size_t kept, std::size_t size, Account account) noexcept {
   {
     std::lock_guard lock(mutex_);
     poison(region(id).base + granule(id) * kGranuleBytes + kept, size - kept);
     free_range(id + static_cast<std::uint32_t>(kept / kGranuleBytes),
                static_cast<std::uint32_t>((size - kept) / kGranuleBytes));
   }
-  budget_.give_back(Account::chunks, size - kept);
+  give_to_budget(account, size - kept);
 }
 
 void ChunkPool::tell_refused(std::int64_t now_ms) {

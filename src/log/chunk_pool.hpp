@@ -29,7 +29,8 @@ class Block {
       : pool_(std::move(o.pool_)),
         bytes_(std::exchange(o.bytes_, nullptr)),
         size_(std::exchange(o.size_, 0)),
-        id_(o.id_) {}
+        id_(o.id_),
+        account_(o.account_) {}
   Block& operator=(Block&& o) noexcept {
     if (this != &o) {
       release();
@@ -37,6 +38,7 @@ class Block {
       bytes_ = std::exchange(o.bytes_, nullptr);
       size_ = std::exchange(o.size_, 0);
       id_ = o.id_;
+      account_ = o.account_;
     }
     return *this;
   }
@@ -54,6 +56,7 @@ class Block {
   char* bytes_ = nullptr;
   std::size_t size_ = 0;
   std::uint32_t id_ = 0;  // region and granule, or kLargeId
+  Account account_ = Account::chunks;
 };
 
 /// Where chunk memory comes from: 1 MiB pieces of large regions, halved and merged again as buddies, so that what big
@@ -71,8 +74,16 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
   ChunkPool& operator=(const ChunkPool&) = delete;
 
   /// At least `bytes`: a power of two of granules up to kChunkBytesMax, whole granules above. Empty when the budget or
-  /// the system refuses.
-  Block allocate(std::size_t bytes);
+  /// the system refuses. What is not for records is accounted elsewhere: it may take what records leave to others.
+  Block allocate(std::size_t bytes, Account account = Account::chunks);
+
+  /// Whether allocate() would find room in the budget now.
+  bool fits(std::size_t bytes) const noexcept { return budget_.used() + bytes <= budget_.bytes_max(Account::chunks); }
+  /// Of the budget, by all accounts: what others hold is missing here.
+  std::size_t used_by_all() const noexcept { return budget_.used(); }
+  /// What records leave to others.
+  std::size_t kept_from_records() const noexcept { return budget_.kept_from_chunks(); }
+  std::size_t bytes_max() const noexcept { return budget_.bytes_max(Account::chunks); }
 
   struct Stats {
     std::size_t touched_bytes = 0;  ///< of regions, faulted in: in use, or free and kept
@@ -111,7 +122,9 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
     std::size_t size;
   };
 
-  Block allocate_large(std::size_t bytes);
+  Block allocate_large(std::size_t bytes, Account account);
+  bool take(Account account, std::size_t bytes) noexcept;
+  void give_to_budget(Account account, std::size_t bytes) noexcept;
   Region map_region(bool first) const;
   void free_range(std::uint32_t id, std::uint32_t granules) noexcept;
   void free_block(std::uint32_t id, unsigned order) noexcept;
@@ -126,17 +139,19 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
     return touched_granules_ * kGranuleBytes + large_used_bytes_ + large_bytes_;
   }
   bool holds_too_much() const noexcept {
-    const std::size_t used = budget_.used(), chunks = budget_.used(Account::chunks);
+    const std::size_t used = budget_.used();
+    const std::size_t chunks = budget_.used(Account::chunks) + elsewhere_bytes_.load(std::memory_order_relaxed);
     const std::size_t others = used > chunks ? used - chunks : 0;
     return held_bytes() >
            std::min(budget_.bytes_max(Account::chunks), budget_.bytes_max() - std::min(budget_.bytes_max(), others));
   }
   Region& region(std::uint32_t id) noexcept { return regions_[id >> kGranuleBits]; }
   static std::uint32_t granule(std::uint32_t id) noexcept { return id & ((1u << kGranuleBits) - 1); }
-  void give_back(std::uint32_t id, char* bytes, std::size_t size) noexcept;
-  void give_back_tail(std::uint32_t id, std::size_t kept, std::size_t size) noexcept;
+  void give_back(std::uint32_t id, char* bytes, std::size_t size, Account account) noexcept;
+  void give_back_tail(std::uint32_t id, std::size_t kept, std::size_t size, Account account) noexcept;
 
   MemoryBudget& budget_;
+  std::atomic<std::size_t> elsewhere_bytes_{0};  // of blocks that are not accounted as chunks
   std::atomic<std::int64_t> tell_again_at_{std::numeric_limits<std::int64_t>::min()};
   mutable std::mutex mutex_;
   std::vector<Region> regions_;

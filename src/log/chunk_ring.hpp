@@ -33,6 +33,7 @@ class ChunkRing {
     reserve(1);
     slots_[(first_ + size_++) & (slots_.size() - 1)] = std::move(chunk);
   }
+  std::shared_ptr<Chunk> pop_back() noexcept { return std::move(slots_[(first_ + --size_) & (slots_.size() - 1)]); }
   std::shared_ptr<Chunk> pop_front() noexcept {
     std::shared_ptr<Chunk> chunk = std::move(slots_[first_]);
     first_ = (first_ + 1) & (slots_.size() - 1);

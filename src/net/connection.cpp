@@ -67,6 +67,11 @@ awaitable<void> Connection::serve(std::shared_ptr<Connection> self) {
       co_await c.reject(c.parser_->status());
       break;
     }
+    if (head == Head::http2) {
+      c.http2_ = std::make_unique<Http2Session>(c);
+      co_await c.http2_->serve();
+      break;
+    }
     c.begin_request();
     bool failed = false;
     try {
@@ -121,6 +126,8 @@ awaitable<Connection::Head> Connection::read_head() {
         case Parsed::rejected:
           deadline_ = kNever;
           co_return Head::rejected;
+        case Parsed::http2:
+          co_return Head::http2;
         case Parsed::nothing:
           begun = false;
           phase_ = Phase::idle;
@@ -172,6 +179,15 @@ awaitable<Connection::Head> Connection::read_head() {
 }
 
 Connection::Parsed Connection::parse_head(std::size_t& head_begin) {
+  if (new_) {
+    // A peer that sends the preface byte by byte has the time of any request's head for it.
+    const std::string_view first = input_.unread().substr(0, kHttp2Preface.size());
+    if (kHttp2Preface.starts_with(first)) {
+      if (first == kHttp2Preface) return Parsed::http2;
+      return input_.free() == 0 ? Parsed::cramped : Parsed::some;
+    }
+    new_ = false;
+  }
   // Some clients end a body with a line break that belongs to nothing.
   while (input_.begin == head_begin && input_.unread().starts_with("\r\n")) head_begin = input_.begin += 2;
   if (input_.begin == input_.end) return input_.begin == head_begin ? Parsed::nothing : Parsed::some;
@@ -299,6 +315,7 @@ void Connection::log_failure(std::string_view what) const {
 }
 
 void Connection::sweep(SteadyTime now) {
+  if (http2_ && !http2_->sweep(now)) deadline_ = now;
   if (now >= deadline_) {
     deadline_ = kNever;
     if (phase_ != Phase::lingering) Counters::add(core_->counters(served_->options.kind).timed_out);
@@ -317,6 +334,7 @@ bool Connection::is_idle(SteadyTime then) const noexcept {
 }
 
 bool Connection::keeps_waiting(SteadyTime then) const noexcept {
+  if (http2_) return phase_ == Phase::busy && http2_->keeps_waiting(then);
   return phase_ == Phase::busy && deadline_ != kNever && since_ <= then;
 }
 
@@ -327,12 +345,14 @@ void Connection::cut() {
 }
 
 void Connection::end_if_idle() {
+  if (http2_) return http2_->stop();
   // What the peer has sent is a request under way, read or not: only the wait for more ends here.
   if (phase_ == Phase::idle) transport_.cancel();
   if (phase_ == Phase::lingering) end();
 }
 
 void Connection::end() {
+  if (http2_) http2_->end();
   gone_ = true;
   transport_.close();
   cancel_.emit(boost::asio::cancellation_type::terminal);

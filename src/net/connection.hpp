@@ -12,6 +12,7 @@
 
 #include "millrace/base/http.hpp"
 #include "net/core.hpp"
+#include "net/http2_session.hpp"
 #include "net/request_parser.hpp"
 #include "net/transport.hpp"
 
@@ -110,7 +111,8 @@ class ReplyWriter final : public http::ResponseWriter {
   std::optional<std::uint64_t> left_;  // of an announced length
 };
 
-/// One accepted connection: reads requests, has them answered in order. Lives on its core's thread.
+/// One accepted connection: reads requests, has them answered in order; one that begins with HTTP/2's preface goes on
+/// as an Http2Session. Lives on its core's thread.
 class Connection final : public std::enable_shared_from_this<Connection> {
  public:
   Connection(std::shared_ptr<Core> core, std::shared_ptr<Served> served, Transport transport, std::string peer);
@@ -131,6 +133,8 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   SteadyTime since() const noexcept { return since_; }
   /// Whether since `then` or longer nothing has been under way.
   bool is_idle(SteadyTime then) const noexcept;
+  /// Whether it holds memory all the same, which ends with it alone.
+  bool idles_dearly(SteadyTime then) const noexcept { return http2_ && is_idle(then); }
   /// Whether the peer has been owing the rest of a request, or room for the reply, since `then` or longer.
   bool keeps_waiting(SteadyTime then) const noexcept;
   /// Ends it to make room for others; what was just sent is answered first.
@@ -142,9 +146,10 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   friend class Core;
   friend class RequestBody;
   friend class ReplyWriter;
+  friend class Http2Session;
   enum class Phase : std::uint8_t { idle, busy, wants_buffer, lingering };
-  enum class Head : std::uint8_t { ready, closed, rejected };
-  enum class Parsed : std::uint8_t { head, rejected, nothing, some, cramped };
+  enum class Head : std::uint8_t { ready, closed, rejected, http2 };
+  enum class Parsed : std::uint8_t { head, rejected, nothing, some, cramped, http2 };
 
   awaitable<Head> read_head();
   void new_head();
@@ -188,9 +193,11 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   RequestBody body_{*this};
   ReplyWriter writer_{*this};
   std::function<void()> watch_ended_;
+  std::unique_ptr<Http2Session> http2_;  // what it speaks, if not HTTP/1.1
   int idle_sweeps_ = 0;
   Phase phase_ = Phase::idle;
   bool gone_ = false, watching_ = false;
+  bool new_ = true;           // nothing tells yet which HTTP it speaks
   bool input_ended_ = false;  // the peer sends no more; it may still read
 };
 

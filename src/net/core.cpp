@@ -36,7 +36,8 @@ Core::Core(Executor executor, MemoryBudget& budget, const Tuning& tuning)
       budget_(budget),
       read_buffers_(budget, Account::connections,
                     {.blocks_kept_max = 256, .block_bytes_kept_max = kReadBufferBytes, .mapped = true}),
-      head_blocks_(budget, Account::connections, {.blocks_kept_max = 64, .block_bytes_kept_max = 4096, .unit = 1024}),
+      head_blocks_(budget, Account::connections, {.blocks_kept_max = 128, .block_bytes_kept_max = 4096, .unit = 1024}),
+      small_bodies_(budget, Account::bodies, {.blocks_kept_max = 128, .block_bytes_kept_max = 4096, .unit = 1024}),
       bodies_(budget, Account::bodies, {.blocks_kept_max = 8, .block_bytes_kept_max = 4u << 20}),
       timer_(executor),
       buffer_came_(executor, SteadyTime::max()),
@@ -93,14 +94,15 @@ void Core::arm_sweep() {
 void Core::sweep() {
   now_ = tuning_.now();
   for (std::size_t i = 0; i < connections_.size(); ++i) connections_[i]->sweep(now_);
-  for (BlockPool* pool : {&read_buffers_, &head_blocks_, &bodies_}) pool->trim();
+  for (BlockPool* pool : pools()) pool->trim();
   if (memory_is_short()) relieve();
   if (buffers_wanted_ > 0) {
     logging::warn("no memory for buffers: connections wait", {{"connections", buffers_wanted_}});
     buffer_came_.cancel();
   }
   // One more round after the last connection has gone, so that the pools give their memory back; then none.
-  if (connections_.empty() && read_buffers_.idle() == 0 && head_blocks_.idle() == 0 && bodies_.idle() == 0)
+  const auto kept = pools();
+  if (connections_.empty() && std::all_of(kept.begin(), kept.end(), [](BlockPool* pool) { return pool->idle() == 0; }))
     sweeping_ = false;
   else
     arm_sweep();
@@ -120,14 +122,15 @@ void Core::relieve() {
   std::vector<Connection*> slow;
   for (Connection* connection : connections_) {
     connection->give_up_buffer();
-    if (connection->keeps_waiting(now_ - kSlowAfter)) slow.push_back(connection);
+    if (connection->keeps_waiting(now_ - kSlowAfter) || connection->idles_dearly(now_ - kSlowAfter))
+      slow.push_back(connection);
   }
   if (!slow.empty()) {
     const std::size_t count = (slow.size() + kSlowShare - 1) / kSlowShare;
     logging::warn("memory is short: the slowest connections are cut", {{"cut", count}, {"slow", slow.size()}});
     end_longest_waiting(slow, count);
   }
-  for (BlockPool* pool : {&read_buffers_, &head_blocks_, &bodies_}) pool->clear();
+  for (BlockPool* pool : pools()) pool->clear();
 }
 
 void Core::make_place(const Served& served, std::size_t count) {

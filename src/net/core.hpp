@@ -45,6 +45,12 @@ class Core : public std::enable_shared_from_this<Core> {
   Buffer& head_buffer() noexcept { return head_buffer_; }
   /// Where everybody reads to what nobody looks at: kDiscardBytes.
   char* discarded() noexcept { return discarded_.get(); }
+  /// Where those read to that are done with what they read before anybody else's turn: kReadBufferBytes.
+  char* input() noexcept { return input_.get(); }
+  /// Blocks for what is known to be small.
+  BlockPool& small_bodies() noexcept { return small_bodies_; }
+  /// Memory of a connection that lives elsewhere.
+  Reservation reserve(std::size_t bytes) noexcept { return Reservation::take(budget_, Account::connections, bytes); }
   /// "Fri, 20 Nov 2026 20:44:00 GMT"
   std::string_view date() noexcept;
 
@@ -79,13 +85,14 @@ class Core : public std::enable_shared_from_this<Core> {
   void sweep();
   void relieve();
   bool memory_is_short() noexcept;
+  std::array<BlockPool*, 4> pools() noexcept { return {&read_buffers_, &head_blocks_, &small_bodies_, &bodies_}; }
 
   Executor executor_;
   const Tuning& tuning_;
-  const MemoryBudget& budget_;
-  BlockPool read_buffers_, head_blocks_, bodies_;
+  MemoryBudget& budget_;
+  BlockPool read_buffers_, head_blocks_, small_bodies_, bodies_;
   Buffer head_buffer_;
-  const std::unique_ptr<char[]> discarded_{new char[kDiscardBytes]};
+  const std::unique_ptr<char[]> discarded_{new char[kDiscardBytes]}, input_{new char[kReadBufferBytes]};
   std::array<char, 32> date_{};
   std::int64_t date_second_ = -1;
   std::vector<Connection*> connections_;

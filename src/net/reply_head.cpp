@@ -7,6 +7,20 @@ namespace millrace::net {
 
 namespace {
 
+char* put(char* out, std::string_view text) noexcept {
+  std::memcpy(out, text.data(), text.size());
+  return out + text.size();
+}
+
+char* put_value(char* out, std::string_view text) noexcept {
+  for (const char c : text) *out++ = static_cast<unsigned char>(c) < ' ' && c != '\t' ? ' ' : c;
+  return out;
+}
+
+char* put_number(char* out, std::uint64_t number) noexcept { return std::to_chars(out, out + 20, number).ptr; }
+
+}  // namespace
+
 bool transports_own(std::string_view name) noexcept {
   switch (name.size()) {
     case 4:
@@ -21,20 +35,6 @@ bool transports_own(std::string_view name) noexcept {
       return false;
   }
 }
-
-char* put(char* out, std::string_view text) noexcept {
-  std::memcpy(out, text.data(), text.size());
-  return out + text.size();
-}
-
-char* put_value(char* out, std::string_view text) noexcept {
-  for (const char c : text) *out++ = static_cast<unsigned char>(c) < ' ' && c != '\t' ? ' ' : c;
-  return out;
-}
-
-char* put_number(char* out, std::uint64_t number) noexcept { return std::to_chars(out, out + 20, number).ptr; }
-
-}  // namespace
 
 void render_head(const http::ResponseHead& head, const HeadFrame& frame, Buffer& out) {
   constexpr std::size_t kOwnBytes = 256;  // status line and the transport's own fields

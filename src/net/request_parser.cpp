@@ -1,7 +1,6 @@
 #include "net/request_parser.hpp"
 
 #include <algorithm>
-#include <array>
 #include <boost/beast/http/error.hpp>
 #include <utility>
 
@@ -21,21 +20,6 @@ bool other_version(std::string_view bytes) noexcept {
   const std::string_view version = line.substr(space + 1);
   return version.size() == 8 && version.starts_with("HTTP/") && digit(version[5]) && version[6] == '.' &&
          digit(version[7]) && version != "HTTP/1.0" && version != "HTTP/1.1";
-}
-
-/// What a host and port are written with (RFC 3986: unreserved, sub-delims, escapes, an address in brackets). Not '@':
-/// a host has no user here.
-constexpr auto kHostChars = [] {
-  std::array<bool, 256> chars{};
-  for (int c = '0'; c <= '9'; ++c) chars[static_cast<std::size_t>(c)] = true;
-  for (int c = 'a'; c <= 'z'; ++c) chars[static_cast<std::size_t>(c)] = true;
-  for (int c = 'A'; c <= 'Z'; ++c) chars[static_cast<std::size_t>(c)] = true;
-  for (const char c : std::string_view("-._~!$&'()*+,;=%:[]")) chars[static_cast<unsigned char>(c)] = true;
-  return chars;
-}();
-
-bool is_host(std::string_view text) noexcept {
-  return std::all_of(text.begin(), text.end(), [](char c) { return kHostChars[static_cast<unsigned char>(c)]; });
 }
 
 /// Whether a head that goes on like `bytes`, seen before up to `seen`, can no longer end well: a line has no carriage
@@ -72,30 +56,7 @@ void RequestParser::on_request_impl(Verb, Text method, Text target, int version,
   method_ = view(method);
   target_ = view(target);
   version_ = version;
-  if (!split_target()) error = beast_http::error::bad_target;
-}
-
-/// False for what is no target of a request to an origin: another scheme, "host:port" of CONNECT, a fragment, bytes
-/// beyond ASCII.
-bool RequestParser::split_target() noexcept {
-  for (const char c : target_)
-    if (c == '#' || static_cast<unsigned char>(c) > '~') return false;
-  std::string_view path = target_;
-  if (!path.starts_with('/')) {
-    if (path == "*") return method_ == "OPTIONS";
-    const auto scheme = path.find("://");
-    if (scheme == std::string_view::npos ||
-        (!http::same_token(path.substr(0, scheme), "http") && !http::same_token(path.substr(0, scheme), "https")))
-      return false;
-    path.remove_prefix(scheme + 3);
-    authority_ = path.substr(0, path.find_first_of("/?"));
-    path.remove_prefix(authority_.size());
-    if (authority_.empty() || !is_host(authority_)) return false;
-  }
-  const auto question = path.find('?');
-  if (question != std::string_view::npos) query_ = path.substr(question + 1);
-  path_ = path.substr(0, question);
-  return method_ != "CONNECT";
+  if (!split_target(method_, target_, parts_)) error = beast_http::error::bad_target;
 }
 
 /// Whether a value went over more than one line: then it is either copied out of the buffer or stands behind a break.
@@ -132,7 +93,7 @@ void RequestParser::on_field_impl(Field field, Text name, Text value, ErrorCode&
       break;
     case Field::host:
       if (++hosts_ > 1 || !is_host(text)) error = beast_http::error::bad_field;
-      if (!authority_.empty()) text = authority_;  // RFC 9112, 3.2.2: the field is passed over then
+      if (!parts_.authority.empty()) text = parts_.authority;  // RFC 9112, 3.2.2: the field is passed over then
       break;
     case Field::expect:
       if (version_ < 11) break;
@@ -153,7 +114,7 @@ void RequestParser::on_field_impl(Field field, Text name, Text value, ErrorCode&
 void RequestParser::on_header_impl(ErrorCode& error) {
   in_body_ = true;
   if (version_ >= 11 && hosts_ == 0) error = beast_http::error::bad_field;
-  if (hosts_ == 0 && !authority_.empty()) headers_.add("Host", authority_);
+  if (hosts_ == 0 && !parts_.authority.empty()) headers_.add("Host", parts_.authority);
 }
 
 RequestParser::Step RequestParser::parse_chunks(std::string_view bytes, std::size_t& consumed,

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "millrace/base/http.hpp"
+#include "net/request_target.hpp"
 
 namespace millrace::net {
 
@@ -31,8 +32,8 @@ class RequestParser final : public boost::beast::http::basic_parser<true> {
   std::string_view method() const noexcept { return method_; }
   std::string_view target() const noexcept { return target_; }
   /// The target without scheme and authority, as far as '?'; empty for "*".
-  std::string_view path() const noexcept { return path_; }
-  std::string_view query() const noexcept { return query_; }
+  std::string_view path() const noexcept { return parts_.path; }
+  std::string_view query() const noexcept { return parts_.query; }
   bool http11() const noexcept { return version_ == 11; }
   bool expects_continue() const noexcept { return expects_continue_; }
 
@@ -54,13 +55,13 @@ class RequestParser final : public boost::beast::http::basic_parser<true> {
   void on_chunk_header_impl(std::uint64_t size, Text extensions, ErrorCode& error) override;
   std::size_t on_chunk_body_impl(std::uint64_t remain, Text body, ErrorCode&) override;
   void on_finish_impl(ErrorCode&) override {}
-  bool split_target() noexcept;
   bool folded(std::string_view name, std::string_view value) const noexcept;
 
   http::Headers& headers_;
   const std::size_t head_bytes_max_;
   std::string_view buffer_;  // what is being parsed
-  std::string_view method_, target_, authority_, path_, query_, piece_;
+  std::string_view method_, target_, piece_;
+  RequestTarget parts_;
   std::size_t seen_ = 0;  // bytes that the head's last unfinished part had
   std::uint64_t chunk_left_ = 0;
   int version_ = 0, status_ = 400, hosts_ = 0, lengths_ = 0;

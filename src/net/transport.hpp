@@ -35,6 +35,10 @@ class Transport {
   awaitable<std::tuple<ErrorCode>> writable() {
     return socket_.async_wait(Socket::wait_write, boost::asio::as_tuple(use_awaitable));
   }
+  template <class Done>  // void(ErrorCode)
+  void writable(Done done) {
+    socket_.async_wait(Socket::wait_write, std::move(done));
+  }
   /// Whether the peer has sent what was not read yet.
   bool has_unread() const noexcept;
   /// Reads what is there; 0 bytes and no error when nothing is, error eof when the peer has finished.

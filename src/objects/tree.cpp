@@ -5,6 +5,7 @@
 #include <atomic>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "millrace/base/guarded.hpp"
@@ -19,6 +20,7 @@ constexpr std::size_t kKeyBytesMax = 1024;
 /// lies below this. No key encodes to it.
 constexpr std::string_view kClashDirectory = "%!";
 constexpr std::string_view kTemporaryPrefix = "upload-";
+constexpr std::size_t kLastingMax = 4096;
 
 bool valid_utf8(std::string_view text) noexcept {
   const auto* at = reinterpret_cast<const unsigned char*>(text.data());
@@ -68,6 +70,7 @@ struct Shared {
   Guarded<std::vector<Discarded>> discarded;
   /// Choosing a place, making its directories and the rename are one step: two keys never race for one name.
   std::mutex placing;
+  std::set<Path> lasting;  // directories whose names are on disk, as far as this knows
   std::once_flag leftovers_once;
 
   void remove_discarded() {
@@ -123,7 +126,7 @@ struct Shared {
   }
 
   FileResult<> put_in_place(const Path& from, const Path& bucket, const Path& key_path) {
-    std::vector<Path> changed;  // directories that got an entry, lowest first
+    std::vector<Path> changed, fresh;  // directories that got an entry, and that may have no lasting name; lowest first
     {
       std::lock_guard lock(placing);
       auto to = place(bucket, key_path);
@@ -131,10 +134,13 @@ struct Shared {
       Path parent = to->parent_path();
       if (sync) {
         changed.push_back(parent);
-        for (Path made = parent; made != root; made = made.parent_path()) {
+        // A directory that is there may have been made by an attempt that failed before its name was on disk, and one
+        // whose name was may be gone: the tree is the user's.
+        for (Path made = parent; made != root.parent_path(); made = made.parent_path()) {
           auto kind = files.kind(made);
           if (!kind) return kind.error();
-          if (*kind == Files::Kind::directory) break;
+          if (*kind == Files::Kind::directory && lasting.contains(made)) break;
+          fresh.push_back(made);
           changed.push_back(made.parent_path());
         }
       }
@@ -143,6 +149,10 @@ struct Shared {
     }
     for (const Path& directory : changed)
       if (auto synced = files.sync_directory(directory); !synced) return synced;
+    if (fresh.empty()) return {};
+    std::lock_guard lock(placing);
+    if (lasting.size() > kLastingMax) lasting.clear();
+    lasting.insert(fresh.begin(), fresh.end());
     return {};
   }
 };
@@ -211,7 +221,9 @@ class FileTree final : public Tree {
     FileResult<> done;
     auto work = [&] {
       done = shared_->files.make_directories(shared_->bucket_path(bucket));
-      if (done && shared_->sync) done = shared_->files.sync_directory(shared_->root);
+      if (!shared_->sync) return;
+      if (done) done = shared_->files.sync_directory(shared_->root);
+      if (done) done = shared_->files.sync_directory(shared_->root.parent_path());
     };
     co_await shared_->threads.run(work);
     if (!done) co_return write_error(done.error());

@@ -105,6 +105,10 @@ class MemoryStore final : public Store {
 
 }  // namespace
 
+FileResult<SnapshotFiles> Store::snapshot(const std::filesystem::path&) {
+  return FileError{ENOTSUP, "the state is not kept in files"};
+}
+
 std::unique_ptr<Store> make_memory_store() { return std::make_unique<MemoryStore>(); }
 
 }  // namespace millrace::state

@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "millrace/codec/base64.hpp"
+#include "millrace/state/keys.hpp"
 
 namespace millrace::streams {
 namespace {
@@ -88,10 +89,11 @@ class SealedIterators final : public IteratorCodec {
 }  // namespace
 
 awaitable<std::unique_ptr<IteratorCodec>> IteratorCodec::make(state::Store& store, Random& random) {
-  const std::string name = "iterators/secret";
+  const std::string name(state::keys::kIteratorSecret);
   auto stored = co_await store.get(name);
+  if (!stored) throw std::runtime_error("the iterator key cannot be read: " + stored.error().detail);
   std::string secret;
-  if (stored && *stored) {
+  if (*stored) {
     if (auto decoded = codec::base64::decode((*stored)->value)) secret = *decoded;
   }
   if (secret.size() != Sealer::kKeyBytes) {
@@ -102,7 +104,7 @@ awaitable<std::unique_ptr<IteratorCodec>> IteratorCodec::make(state::Store& stor
     if (!written) throw std::runtime_error("the iterator key cannot be stored: " + written.error().detail);
   }
   // Nonces are start number and counter, so that no two runs of the daemon share one under the stored key.
-  auto start = co_await store.next_number("iterators/start");
+  auto start = co_await store.next_number(std::string(state::keys::kIteratorStarts));
   if (!start) throw std::runtime_error("the iterator start number cannot be stored: " + start.error().detail);
   const auto key = std::as_bytes(std::span(secret)).first<Sealer::kKeyBytes>();
   co_return std::make_unique<SealedIterators>(key, static_cast<std::uint32_t>(*start));

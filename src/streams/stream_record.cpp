@@ -1,4 +1,4 @@
-#include "stream_record.hpp"
+#include "millrace/streams/stream_record.hpp"
 
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -6,6 +6,12 @@
 namespace millrace::streams {
 
 using nlohmann::json;
+
+namespace {
+
+constexpr int kForm = 1;
+
+}  // namespace
 
 std::string shard_id(std::uint32_t index) {
   char text[24];
@@ -25,13 +31,15 @@ std::string serialise(const Stream& stream) {
     if (shard->ended_s) s["ended_s"] = *shard->ended_s;
     shards.push_back(std::move(s));
   }
-  return json{{"name", stream.name},
+  return json{{"form", kForm},
+              {"name", stream.name},
               {"incarnation", stream.incarnation},
               {"created_ms", stream.created.time_since_epoch().count()},
               {"settled_ms", stream.settled.time_since_epoch().count()},
               {"created_settled", stream.created_settled},
               {"deleting", stream.deleting},
               {"retention_hours", stream.retention.count()},
+              {"records_since_ms", stream.records_since.time_since_epoch().count()},
               {"tags", stream.tags},
               {"shards", std::move(shards)}}
       .dump();
@@ -40,6 +48,7 @@ std::string serialise(const Stream& stream) {
 std::optional<Stream> parse_stream(std::string_view text) {
   try {
     const json value = json::parse(text);
+    if (value.at("form") != kForm) return std::nullopt;
     Stream stream;
     stream.name = value.at("name").get<std::string>();
     stream.incarnation = value.at("incarnation").get<std::uint64_t>();
@@ -48,6 +57,7 @@ std::optional<Stream> parse_stream(std::string_view text) {
     stream.created_settled = value.at("created_settled").get<bool>();
     stream.deleting = value.at("deleting").get<bool>();
     stream.retention = std::chrono::hours{value.at("retention_hours").get<std::int64_t>()};
+    stream.records_since = TimePoint{std::chrono::milliseconds{value.at("records_since_ms").get<std::int64_t>()}};
     stream.tags = value.at("tags").get<Tags>();
     for (const json& s : value.at("shards")) {
       auto shard = std::make_shared<Shard>();

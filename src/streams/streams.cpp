@@ -1,8 +1,10 @@
 #include "millrace/streams/streams.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <charconv>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -12,14 +14,16 @@
 
 #include "millrace/base/log.hpp"
 #include "millrace/base/task_group.hpp"
-#include "stream_record.hpp"
+#include "millrace/state/keys.hpp"
+#include "millrace/streams/stream_record.hpp"
 
 namespace millrace::streams {
 namespace {
 
-constexpr std::string_view kStreamKeys = "streams/", kTombstoneKeys = "stream-seconds/";
+using state::keys::kStreams, state::keys::kStreamSeconds;
 constexpr std::size_t kTagsMax = 50;
-constexpr int kChangeAttempts = 64;
+// A change that came between is published soon: many attempts pass in no time.
+constexpr int kChangeAttempts = 10'000;
 // AWS's first shards are a few seconds older than the call that made them.
 constexpr std::int64_t kCreatedBeforeS = 2;
 // A deleted name's last creation second is kept while a new incarnation could still be given the same one.
@@ -33,6 +37,12 @@ std::int64_t seconds(TimePoint time) {
   return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
 }
 
+std::int64_t seconds_in(std::string_view text) {
+  std::int64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
 Error failed(std::string detail) { return Error{Errc::failed, std::move(detail)}; }
 
 class LocalStreams final : public Streams {
@@ -43,11 +53,13 @@ class LocalStreams final : public Streams {
 
   awaitable<void> load(Random& random) {
     iterators_ = co_await IteratorCodec::make(store_, random);
-    auto entries = co_await store_.list(std::string(kStreamKeys));
+    auto entries = co_await store_.list(std::string(kStreams));
     if (!entries) throw std::runtime_error("stored streams cannot be read: " + entries.error().detail);
     for (const state::Entry& entry : *entries) {
       auto parsed = parse_stream(entry.value);
-      if (!parsed) throw std::runtime_error("the stored stream '" + entry.key + "' cannot be understood");
+      if (!parsed)
+        throw std::runtime_error("the stored value of '" + entry.key +
+                                 "' cannot be understood: a later version of this program may have written it");
       auto stream = std::make_shared<Stream>(std::move(*parsed));
       for (auto& shard : stream->shards) {
         auto opened = std::make_shared<Shard>(*shard);
@@ -57,8 +69,12 @@ class LocalStreams final : public Streams {
       stream->index_routing();
       open_shards_ += stream->open_shards();
       publish(stream, entry.revision);
-      if (stream->deleting) (void)co_await finish_remove(stream->name, stream->incarnation);
     }
+    co_await load_tombstones();
+    for (const StreamRef& stream : list({}, SIZE_MAX))
+      if (stream->deleting) co_await complete_remove(stream->name, stream->incarnation);
+    // All logs that are wanted are open. What else the engine holds is left of streams half made or half deleted: who
+    // made the engine has it forget them (Engine::forget_unopened).
   }
 
   StreamRef find(std::string_view name) const override {
@@ -141,6 +157,8 @@ class LocalStreams final : public Streams {
         return Error{Errc::not_active, std::string(status_name(status))};
       if (kind == RetentionChange::increase && retention < s.retention) return Error{Errc::retention_order, s.name};
       if (kind == RetentionChange::decrease && retention > s.retention) return Error{Errc::retention_order, s.name};
+      // What is past the shorter one is past for good, also where the next start finds it still in a file.
+      if (retention > s.retention) s.records_since = std::max(s.records_since, now - s.retention);
       s.retention = retention;
       if (kind != RetentionChange::set) {
         s.created_settled = true;
@@ -172,28 +190,43 @@ class LocalStreams final : public Streams {
     state::Revision revision;
   };
 
-  static std::string key_of(std::string_view name) { return std::string(kStreamKeys).append(name); }
+  static std::string key_of(std::string_view name) { return std::string(kStreams).append(name); }
 
   awaitable<std::shared_ptr<log::Log>> open_log(const Stream& stream, std::uint32_t index) {
     const log::LogId id = log_id(stream.incarnation, index);
     auto opened = co_await engine_.open(id);
-    if (opened) co_return *opened;
-    log::LogOptions log_options;
-    log_options.retention = stream.retention;
-    auto created = co_await engine_.create(id, log_options);
-    if (!created)
+    if (!opened && opened.error().code == log::Errc::not_found) {  // nothing was ever put into it
+      log::LogOptions log_options;
+      log_options.retention = stream.retention;
+      opened = co_await engine_.create(id, log_options);
+    }
+    if (!opened)
       throw std::runtime_error("the log of a shard of '" + stream.name +
-                               "' cannot be opened: " + created.error().detail);
-    co_return *created;
+                               "' cannot be opened: " + opened.error().detail);
+    const std::shared_ptr<log::Log> log = *opened;
+    log->set_retention(stream.retention);
+    if (stream.records_since > clock_.now() - stream.retention) {
+      auto first = co_await log->seek(stream.records_since);
+      if (first) co_await log->trim(*first);
+    }
+    co_return log;
+  }
+
+  awaitable<void> load_tombstones() {
+    auto entries = co_await store_.list(std::string(kStreamSeconds));
+    if (!entries) throw std::runtime_error("stored streams cannot be read: " + entries.error().detail);
+    for (const state::Entry& entry : *entries)
+      tombstones_.emplace_back(seconds_in(entry.value), entry.key.substr(kStreamSeconds.size()));
+    std::sort(tombstones_.begin(), tombstones_.end());
   }
 
   awaitable<Result<StreamRef>> make_stream(const CreateStream& spec) {
     const TimePoint now = clock_.now();
     std::int64_t created_s = seconds(now) - kCreatedBeforeS;
-    auto tombstone = co_await store_.get(std::string(kTombstoneKeys).append(spec.name));
+    auto tombstone = co_await store_.get(std::string(kStreamSeconds).append(spec.name));
     if (!tombstone) co_return failed(tombstone.error().detail);
-    if (*tombstone) created_s = std::max(created_s, std::int64_t{std::stoll((*tombstone)->value)} + 1);
-    auto incarnation = co_await store_.next_number("streams/incarnation");
+    if (*tombstone) created_s = std::max(created_s, seconds_in((*tombstone)->value) + 1);
+    auto incarnation = co_await store_.next_number(std::string(state::keys::kStreamIncarnations));
     if (!incarnation) co_return failed(incarnation.error().detail);
 
     auto stream = std::make_shared<Stream>();
@@ -266,7 +299,12 @@ class LocalStreams final : public Streams {
   }
 
   awaitable<void> remove_later(std::string name, std::uint64_t incarnation, TimePoint at) {
-    if (!co_await sleep_until(clock_, at, tasks_.stop_token())) co_return;
+    // Named: with the await in the condition g++ 12 makes a trap of what follows.
+    const bool came = co_await sleep_until(clock_, at, tasks_.stop_token());
+    if (came) co_await complete_remove(name, incarnation);
+  }
+
+  awaitable<void> complete_remove(std::string name, std::uint64_t incarnation) {
     auto removed = co_await finish_remove(name, incarnation);
     if (!removed && removed.error().code != Errc::not_found)
       logging::error("a stream could not be removed", {{"stream", name}, {"error", removed.error().detail}});
@@ -294,7 +332,7 @@ class LocalStreams final : public Streams {
   }
 
   awaitable<Result<>> keep_tombstone(const std::string& name, std::int64_t created_s) {
-    auto written = co_await store_.put(std::string(kTombstoneKeys).append(name), std::to_string(created_s));
+    auto written = co_await store_.put(std::string(kStreamSeconds).append(name), std::to_string(created_s));
     if (!written) co_return failed(written.error().detail);
     const std::int64_t past = seconds(clock_.now()) - kTombstoneS;
     std::vector<std::string> expired;
@@ -307,9 +345,9 @@ class LocalStreams final : public Streams {
       }
     }
     for (const std::string& old : expired) {
-      std::string key = std::string(kTombstoneKeys).append(old);
+      std::string key = std::string(kStreamSeconds).append(old);
       auto value = co_await store_.get(key);
-      if (!value || !*value || std::stoll((*value)->value) >= past) continue;
+      if (!value || !*value || seconds_in((*value)->value) >= past) continue;
       (void)co_await store_.remove(key, (*value)->revision);
     }
     co_return Result<>{};

@@ -40,6 +40,16 @@ TEST_F(AdminPages, HealthIsDegradedButAnswers200WhenADestinationFails) {
   EXPECT_THAT(health["problems"][0]["reason"].get<std::string>(), HasSubstr("Permission denied"));
 }
 
+TEST_F(AdminPages, HealthIsDegradedWhileStorageIsNotWell) {
+  degraded_ = {"the disk is full", "odd \xff"};
+  const json health = body(ask("GET", "/health"));
+  EXPECT_EQ(health["status"], "degraded");
+  ASSERT_EQ(health["problems"].size(), 2u);
+  EXPECT_EQ(health["problems"][0], (json{{"part", "storage"}, {"reason", "the disk is full"}}));
+  degraded_.clear();
+  EXPECT_EQ(body(ask("GET", "/health"))["status"], "ok");
+}
+
 TEST_F(AdminPages, ReadyFollowsSetReady) {
   auto reply = ask("GET", "/ready");
   EXPECT_EQ(reply.status, 503);
@@ -88,6 +98,14 @@ TEST_F(AdminPages, MetricsReadShardsAndDeliveryStreamsAtScrape) {
   info.freshness = 1500ms;
   const Reservation held = Reservation::take(budget_, Account::bodies, 600);
   EXPECT_FALSE(Reservation::take(budget_, Account::bodies, 600));
+  storage_.file_bytes = 4096;
+  storage_.full = true;
+  storage_.failed_writes = 5;
+  storage_.damaged_reads = 6;
+  storage_.damage_found = 8;
+  storage_.evicted_chunks = 9;
+  storage_.file_reads = 10;
+  storage_.rewritten_bytes = 11;
   const auto reply = ask("GET", "/metrics");
   EXPECT_EQ(reply.status, 200);
   EXPECT_EQ(reply.header("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
@@ -109,6 +127,15 @@ TEST_F(AdminPages, MetricsReadShardsAndDeliveryStreamsAtScrape) {
            "millrace_memory_bytes{account=\"chunks\"} 0\n",
            "millrace_memory_limit_bytes 1000\n",
            "millrace_memory_refused_total 1\n",
+           "millrace_storage_file_bytes 4096\n",
+           "millrace_storage_full 1\n",
+           "millrace_storage_failing 0\n",
+           "millrace_storage_failed_writes_total 5\n",
+           "millrace_storage_damaged_reads_total 6\n",
+           "millrace_storage_damage_found 8\n",
+           "millrace_storage_evicted_chunks_total 9\n",
+           "millrace_storage_file_reads_total 10\n",
+           "millrace_storage_rewritten_bytes_total 11\n",
            "millrace_build_info{version=\"" MILLRACE_VERSION "\"} 1\n",
            "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes ",
            "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total ",

@@ -20,6 +20,8 @@ class AdminPages : public ::testing::Test {
     Dependencies made{clock_, budget_, streams_, delivery_, objects_, gateway_, metrics_, threads_};
     made.reset_enabled = reset_enabled_;
     made.storage_mode = storage_mode_;
+    made.storage_status = [this] { return storage_; };
+    made.degraded = [this] { return degraded_; };
     made.declare_again = [this] { return declare_again(); };
     return made;
   }
@@ -62,6 +64,8 @@ class AdminPages : public ::testing::Test {
   FileThreads threads_{1};
   std::optional<bool> reset_enabled_;
   std::string storage_mode_ = "memory";
+  log::EngineStatus storage_;
+  std::vector<std::string> degraded_;
   bool hold_declare_ = false;
   std::string declare_error_;
   WakeUp release_;

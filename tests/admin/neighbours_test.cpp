@@ -83,12 +83,13 @@ TEST_F(NeighbourPages, InitIsOverWhenTheDaemonIsReady) {
     EXPECT_EQ(init["scripts"], json::array());
     for (const char* stage : {"BOOT", "START", "READY"}) EXPECT_EQ(init["completed"][stage], ready);
     EXPECT_EQ(init["completed"]["SHUTDOWN"], false);
-    for (const char* stage : {"boot", "start", "ready"}) {
+    for (const char* stage : {"boot", "start", "ready", "READY"}) {
       const json one = body(ask_whole("GET", std::string("/_localstack/init/") + stage));
       EXPECT_EQ(one["completed"], ready) << stage;
       EXPECT_EQ(one["scripts"], json::array());
     }
-    EXPECT_EQ(body(ask_whole("GET", "/_localstack/init/shutdown"))["completed"], false);
+    for (const char* stage : {"shutdown", "SHUTDOWN"})
+      EXPECT_EQ(body(ask_whole("GET", std::string("/_localstack/init/") + stage))["completed"], false);
   }
 }
 
@@ -100,6 +101,7 @@ TEST_F(NeighbourPages, WhatIsNotThereIsA404ThatDoesNothing) {
                            "/_localstack/initial",
                            "/_localstack/init/",
                            "/_localstack/init/never",
+                           "/_localstack/INIT/ready",
                            "/_localstack/diagnose",
                            "/_localstack/config",
                            "/_localstack/state",

@@ -134,6 +134,27 @@ std::string opened_by(const Sealer& sealer, int nonce, std::string_view sealed) 
   return out;
 }
 
+TEST(Hkdf, MatchesTheFirstTestCaseOfItsRfc) {
+  const std::string key(22, '\x0b');
+  std::string salt, info;
+  for (int i = 0; i <= 0x0c; ++i) salt += static_cast<char>(i);
+  for (int i = 0xf0; i <= 0xf9; ++i) info += static_cast<char>(i);
+  EXPECT_EQ(hex(hkdf_sha256(key, salt, info)), "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf");
+}
+
+TEST(Sealer, WhatIsBesideCannotBeChangedAndPiecesAreOne) {
+  const std::array<std::byte, Sealer::kKeyBytes> key{};
+  const std::array<std::byte, Sealer::kNonceBytes> nonce{};
+  const Sealer sealer(key);
+  const std::string_view pieces[] = {"one", "", " and two"};
+  std::string sealed(11 + Sealer::kTagBytes, '\0'), plain(11, '\0');
+  sealer.seal(nonce, "beside", pieces, sealed.data());
+  EXPECT_TRUE(sealer.open(nonce, "beside", sealed, plain.data()));
+  EXPECT_EQ(plain, "one and two");
+  EXPECT_FALSE(sealer.open(nonce, "besides", sealed, plain.data()));
+  EXPECT_FALSE(sealer.open(nonce, sealed, plain.data()));
+}
+
 TEST(Sealer, MatchesTheGcmTestVectorOfZeros) {
   const std::string sealed = sealed_by(Sealer(key_of(0)), 0, std::string(16, '\0'));
   EXPECT_EQ(hex({reinterpret_cast<const std::uint8_t*>(sealed.data()), sealed.size()}),

@@ -46,7 +46,7 @@ class FilesContract : public ::testing::TestWithParam<const char*> {
     ASSERT_TRUE((*file)->append(pieces));
   }
   std::string read(const fs::path& path) {
-    auto bytes = files_->read_all(path, 1 << 20);
+    auto bytes = files_->read_all(path, 16 << 20);
     return bytes ? *bytes : "(" + bytes.error().detail + ")";
   }
   template <class R>
@@ -103,6 +103,39 @@ TEST_P(FilesContract, AppendedPiecesAreReadBack) {
   EXPECT_EQ(*(*file)->read_at(0, 0), "");
 }
 
+TEST_P(FilesContract, PiecesAreFilledFromAnyPlaceUpToTheEnd) {
+  std::string text;
+  for (int i = 0; i < 4'000; ++i) text += static_cast<char>('a' + i % 26);
+  write(root_ / "a", text);
+  auto file = files_->open(root_ / "a");
+  ASSERT_TRUE(file);
+  std::string got(3'000, '.');
+  std::vector<std::span<char>> pieces;
+  for (std::size_t at = 0; at < got.size(); at += 10) {  // more than one preadv takes; every other one empty
+    pieces.emplace_back(got.data() + at, 10);
+    pieces.emplace_back(got.data(), 0);
+  }
+  (*file)->will_read(500, 3'000);
+  EXPECT_EQ(*(*file)->read_into(500, pieces), 3'000u);
+  EXPECT_EQ(got, text.substr(500, 3'000));
+  EXPECT_EQ(*(*file)->read_into(3'990, pieces), 10u);
+  EXPECT_EQ(got, text.substr(3'990) + text.substr(510, 2'990));
+  EXPECT_EQ(*(*file)->read_into(4'000, pieces), 0u);
+  EXPECT_EQ(*(*file)->read_into(0, {}), 0u);
+}
+
+TEST_P(FilesContract, AllocatedRoomReadsAsZerosAndKeepsWhatIsThere) {
+  write(root_ / "a", "text");
+  auto file = files_->open_writable(root_ / "a");
+  ASSERT_TRUE(file);
+  ASSERT_TRUE((*file)->allocate(10'000));
+  EXPECT_EQ(*(*file)->size(), 10'000u);
+  ASSERT_TRUE((*file)->allocate(5'000));
+  EXPECT_EQ(*(*file)->size(), 10'000u);
+  EXPECT_EQ(read(root_ / "a"), "text" + std::string(9'996, '\0'));
+  EXPECT_EQ(errno_of((*files_->open(root_ / "a"))->allocate(20'000)), EBADF);
+}
+
 TEST_P(FilesContract, CreateTruncatesWhatIsThere) {
   write(root_ / "a", "long text");
   write(root_ / "a", "short");
@@ -150,6 +183,37 @@ TEST_P(FilesContract, RenameReplacesAndMovesDirectoriesWhole) {
   EXPECT_EQ(errno_of(files_->rename(root_ / "g", root_ / "g" / "e" / "h")), EINVAL);
 }
 
+TEST_P(FilesContract, ALinkIsASecondNameOfTheSameBytes) {
+  write(root_ / "a", "old bytes");
+  EXPECT_EQ(*files_->names_of(root_ / "a"), 1u);
+  ASSERT_TRUE(files_->link(root_ / "a", root_ / "b"));
+  EXPECT_EQ(*files_->names_of(root_ / "a"), 2u);
+  EXPECT_EQ(*files_->names_of(root_ / "b"), 2u);
+  const ByteView piece[] = {"new"};
+  ASSERT_TRUE((*files_->open_writable(root_ / "a"))->write_at(0, piece));
+  EXPECT_EQ(read(root_ / "b"), "new bytes");
+  EXPECT_EQ(errno_of(files_->link(root_ / "a", root_ / "b")), EEXIST);
+  EXPECT_EQ(errno_of(files_->link(root_ / "none", root_ / "c")), ENOENT);
+  EXPECT_EQ(errno_of(files_->link(root_ / "a", root_ / "none" / "c")), ENOENT);
+  ASSERT_TRUE(files_->remove(root_ / "a"));
+  EXPECT_EQ(*files_->names_of(root_ / "b"), 1u);
+  EXPECT_EQ(read(root_ / "b"), "new bytes");
+  EXPECT_EQ(errno_of(files_->names_of(root_ / "a")), ENOENT);
+}
+
+TEST_P(FilesContract, ACopyHasTheFirstBytesOrAllOfThem) {
+  const std::string text(3u << 20, 'x');
+  write(root_ / "a", text);
+  ASSERT_TRUE(copy_file(*files_, root_ / "a", root_ / "all"));
+  EXPECT_EQ(read(root_ / "all"), text);
+  ASSERT_TRUE(copy_file(*files_, root_ / "a", root_ / "part", (1u << 20) + 7));
+  EXPECT_EQ(read(root_ / "part"), text.substr(0, (1u << 20) + 7));
+  EXPECT_EQ(*files_->names_of(root_ / "a"), 1u);
+  EXPECT_EQ(errno_of(copy_file(*files_, root_ / "none", root_ / "b")), ENOENT);
+  EXPECT_TRUE(link_or_copy(*files_, root_ / "a", root_ / "linked").value());
+  EXPECT_EQ(*files_->names_of(root_ / "a"), 2u);
+}
+
 TEST_P(FilesContract, DirectoriesAreMadeWithParentsListedAndRemoved) {
   ASSERT_TRUE(files_->make_directories(root_ / "x" / "y" / "z"));
   ASSERT_TRUE(files_->make_directories(root_ / "x" / "y" / "z"));
@@ -183,6 +247,22 @@ TEST_P(FilesContract, AnOpenFileOutlivesItsName) {
   ASSERT_TRUE(file);
   ASSERT_TRUE(files_->remove(root_ / "a"));
   EXPECT_EQ(*(*file)->read_at(1, 2), "ex");
+}
+
+TEST_P(FilesContract, TellsWhatIsFreeAndWhatAThreadHasFetched) {
+  EXPECT_GT(*files_->free_bytes(root_), 0u);
+  const std::uint64_t before = files_->fetched_here();
+  write(root_ / "a", std::string(100'000, 'a'));
+  EXPECT_EQ(read(root_ / "a").size(), 100'000u);
+  EXPECT_GE(files_->fetched_here(), before) << "of a disk: what of it was in memory is the system's secret";
+  if (GetParam() == std::string("system")) {
+    EXPECT_EQ(errno_of(files_->free_bytes(root_ / "none")), ENOENT);
+    return;
+  }
+  auto file = *files_->open(root_ / "a");
+  const std::uint64_t read_before = files_->fetched_here();
+  EXPECT_EQ(file->read_at(4'000, 100)->size(), 100u);
+  EXPECT_EQ(files_->fetched_here(), read_before + 8'192) << "two pages";
 }
 
 INSTANTIATE_TEST_SUITE_P(On, FilesContract, ::testing::Values("system", "memory"),
@@ -224,18 +304,35 @@ TEST(MemoryFiles, FaultsFailEachChangingCallAndChangeNothing) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().error_number, ENOSPC);
   EXPECT_EQ(refused.error().detail, "write /d/a: No space left on device");
+  EXPECT_FALSE((*file)->allocate(10));
   EXPECT_FALSE((*file)->sync());
   EXPECT_FALSE(files->create("/d/b"));
   EXPECT_FALSE(files->rename("/d/a", "/d/c"));
+  EXPECT_FALSE(files->link("/d/a", "/d/l"));
   EXPECT_FALSE(files->remove("/d/a"));
   EXPECT_FALSE(files->remove_all("/d"));
   EXPECT_FALSE(files->make_directories("/e"));
   EXPECT_FALSE(files->sync_directory("/d"));
-  EXPECT_EQ(calls, (std::vector<std::string>{"write /d/a", "fsync /d/a", "create /d/b", "rename /d/c", "remove /d/a",
-                                             "remove /d", "mkdir /e", "fsync /d"}));
+  EXPECT_EQ(calls, (std::vector<std::string>{"write /d/a", "allocate /d/a", "fsync /d/a", "create /d/b", "rename /d/c",
+                                             "link /d/l", "remove /d/a", "remove /d", "mkdir /e", "fsync /d"}));
   files->on_change(nullptr);
   EXPECT_EQ(*files->list("/d"), std::vector<std::string>{"a"});
   EXPECT_EQ(*files->read_all("/d/a", 10), "");
+}
+
+TEST(MemoryFiles, WhereThereCanBeNoLinkACopyIsMade) {
+  const auto files = make_memory_files();
+  const ByteView pieces[] = {"text"};
+  ASSERT_TRUE((*files->create("/a"))->append(pieces));
+  int fault = EXDEV;
+  files->on_change([&](std::string_view call, const fs::path&) { return call == "link" ? fault : 0; });
+  EXPECT_FALSE(link_or_copy(*files, "/a", "/b").value());
+  EXPECT_EQ(*files->names_of("/a"), 1u);
+  EXPECT_EQ(*files->read_all("/b", 10), "text");
+  fault = ENOSPC;
+  const auto full = link_or_copy(*files, "/a", "/c");
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().error_number, ENOSPC);
 }
 
 awaitable<bool> run_on_pool(FileThreads& pool) {
@@ -329,6 +426,46 @@ TEST_F(LossOfPower, SectorsAreForgottenOneByOne) {
     (there == 0 ? forgotten : there == text.size() ? kept : torn) = true;
   }
   EXPECT_TRUE(torn && forgotten && kept);
+}
+
+TEST_F(LossOfPower, LinksStayLinksAndTwoNamesThatNeverWereAreTwoFiles) {
+  ASSERT_TRUE(make("/d/a", "text")->sync());
+  ASSERT_TRUE(files_->link("/d/a", "/d/b"));
+  ASSERT_TRUE(files_->sync_directory("/d"));
+  files_->lose_power(*random_);
+  EXPECT_EQ(*files_->names_of("/d/a"), 2u);
+  EXPECT_EQ(*files_->read_all("/d/b", 100), "text");
+}
+
+TEST_F(LossOfPower, WhatWasSyncedInADirectoryIsThereUnderTheNameThatThisHas) {
+  bool old_name = false, new_name = false;
+  for (int i = 0; i < 100 && !(old_name && new_name); ++i) {
+    ASSERT_TRUE(files_->remove_all("/d"));
+    ASSERT_TRUE(files_->make_directories("/d/from"));
+    ASSERT_TRUE(files_->sync_directory("/"));
+    ASSERT_TRUE(files_->sync_directory("/d"));
+    ASSERT_TRUE(make("/d/from/a", "text")->sync());
+    ASSERT_TRUE(files_->sync_directory("/d/from"));
+    ASSERT_TRUE(files_->rename("/d/from", "/d/to"));
+    const bool synced = i % 2 == 0;
+    if (synced) {
+      ASSERT_TRUE(files_->sync_directory("/d"));
+    }
+    files_->lose_power(*random_);
+    const auto listed = files_->list("/d");
+    ASSERT_TRUE(listed) << "round " << i << ": " << listed.error().detail;
+    const std::vector<std::string> names = *listed;
+    if (synced) {
+      EXPECT_EQ(names, std::vector<std::string>{"to"});
+    }
+    for (const std::string& name : names) {
+      (name == "to" ? new_name : old_name) = true;
+      const auto text = files_->read_all(fs::path("/d") / name / "a", 100);
+      ASSERT_TRUE(text) << "round " << i << ": " << text.error().detail;
+      EXPECT_EQ(*text, "text");
+    }
+  }
+  EXPECT_TRUE(old_name && new_name);
 }
 
 TEST_F(LossOfPower, ANameThatWasNotSyncedIsThereOrNot) {

@@ -47,6 +47,33 @@ TEST(Arguments, HealthTakesWhereWhatAndHowLong) {
   EXPECT_EQ(health.timeout, std::chrono::milliseconds(250));
 }
 
+TEST(Arguments, LogTakesADirectoryAndWhatToSay) {
+  Arguments inspect = arguments({"log", "inspect", "--json", "--data-dir", "d"});
+  EXPECT_EQ(inspect.command, Command::log);
+  EXPECT_EQ(inspect.log.what, LogCommand::What::inspect);
+  EXPECT_TRUE(inspect.log.json);
+  EXPECT_EQ(inspect.data_dir, "d");
+  Arguments verify = arguments({"log", "verify", "--config", "a.yaml"});
+  EXPECT_EQ(verify.log.what, LogCommand::What::verify);
+  EXPECT_EQ(verify.config, "a.yaml");
+  EXPECT_FALSE(verify.data_dir);
+}
+
+TEST(Arguments, ExportTakesASelection) {
+  Arguments all = arguments({"log", "export"});
+  EXPECT_EQ(all.log.what, LogCommand::What::export_records);
+  EXPECT_EQ(all.log.selection.limit, UINT64_MAX);
+  EXPECT_FALSE(all.log.selection.orphans);
+  Arguments some = arguments({"log", "export", "--stream", "a", "--shard", "shardId-000000000001", "--from-time",
+                              "1970-01-01T00:00:01Z", "--to-time", "1970-01-02", "--limit", "7", "--orphans"});
+  EXPECT_EQ(some.log.selection.stream, "a");
+  EXPECT_EQ(some.log.selection.shard, "shardId-000000000001");
+  EXPECT_EQ(some.log.selection.from_ms, 1'000);
+  EXPECT_EQ(some.log.selection.to_ms, 86'400'000);
+  EXPECT_EQ(some.log.selection.limit, 7u);
+  EXPECT_TRUE(some.log.selection.orphans);
+}
+
 TEST(Arguments, HelpEndsWellAndNamesTheCommands) {
   for (const char* word : {"help", "--help"}) {
     Ended help = ended({word});
@@ -78,20 +105,22 @@ INSTANTIATE_TEST_SUITE_P(
     testing::ValuesIn(std::vector<Wrong>{
         {"NoCommand",
          {},
-         "a command is missing: there are serve, check, version, health and help\n`millrace --help` tells more"},
+         "a command is missing: there are serve, check, version, health, log and help\n`millrace --help` tells more"},
         {"UnknownCommand",
          {"fly"},
-         "'fly' is not a command: there are serve, check, version, health and help\n`millrace --help` tells more"},
+         "'fly' is not a command: there are serve, check, version, health, log and help\n`millrace --help` tells more"},
         {"MisspeltCommand", {"serv"}, "'serv' is not a command; did you mean 'serve'?\n`millrace --help` tells more"},
         {"CommandAsAnOption",
          {"--version"},
          "'--version' is not a command; did you mean 'version'?\n`millrace --help` tells more"},
         {"ControlCharacters",
          {"\x1b[2J"},
-         "'?[2J' is not a command: there are serve, check, version, health and help\n`millrace --help` tells more"},
+         "'?[2J' is not a command: there are serve, check, version, health, log and help\n`millrace --help` tells "
+         "more"},
         {"OptionBeforeTheCommand",
          {"--config", "a", "serve"},
-         "'--config' is not a command: there are serve, check, version, health and help\n`millrace serve --help` tells "
+         "'--config' is not a command: there are serve, check, version, health, log and help\n`millrace serve --help` "
+         "tells "
          "more"},
         {"UnknownOption",
          {"serve", "--listen", "x"},
@@ -123,6 +152,37 @@ INSTANTIATE_TEST_SUITE_P(
         {"DurationTooLong",
          {"health", "--timeout", "2h"},
          "--timeout: '2h' is not a duration up to 1h: write 250ms or 2s\n`millrace health --help` tells more"},
+        {"NoCommandOfLog",
+         {"log"},
+         "a command of log is missing: there are inspect, verify and export\n`millrace log --help` tells more"},
+        {"UnknownCommandOfLog",
+         {"log", "fly"},
+         "'fly' is not a command of log: there are inspect, verify and export\n`millrace log --help` tells more"},
+        {"MisspeltCommandOfLog",
+         {"log", "inspekt"},
+         "'inspekt' is not a command of log; did you mean 'inspect'?\n`millrace log --help` tells more"},
+        {"OptionBeforeTheCommandOfLog",
+         {"log", "--json", "inspect"},
+         "'--json' is not a command of log: there are inspect, verify and export\n`millrace log inspect --help` tells "
+         "more"},
+        {"OptionOfAnotherCommandOfLog",
+         {"log", "verify", "--json"},
+         "'--json' is not an option of log verify: it has --help, --config, --data-dir and --keys\n`millrace log "
+         "verify "
+         "--help` "
+         "tells more"},
+        {"WordTooManyForLog",
+         {"log", "verify", "data"},
+         "log verify takes no 'data'\n`millrace log verify --help` tells more"},
+        {"DirectoryEmpty",
+         {"log", "inspect", "--data-dir", ""},
+         "--data-dir is empty: it takes a value\n`millrace log inspect --help` tells more"},
+        {"TimeThatIsNone",
+         {"log", "export", "--from-time", "yesterday"},
+         "--from-time: 'yesterday' is not a time: write 2026-01-31T17:00:00Z\n`millrace log export --help` tells more"},
+        {"LimitThatIsNone",
+         {"log", "export", "--limit", "all"},
+         "--limit: 'all' is not a number of records\n`millrace log export --help` tells more"},
         {"DurationEmpty",
          {"health", "--timeout", ""},
          "--timeout is empty: it takes a value\n`millrace health --help` tells more"},

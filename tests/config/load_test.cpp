@@ -21,6 +21,12 @@ TEST(Defaults, HoldWithoutFileAndEnvironment) {
   EXPECT_EQ(result->config.region, "us-east-1");
   EXPECT_EQ(result->config.data_dir, "data");
   EXPECT_EQ(result->config.storage_mode, "memory");
+  EXPECT_EQ(result->config.storage_sync, "always");
+  EXPECT_EQ(result->config.file_size, 64u << 20);
+  EXPECT_EQ(result->config.disk_limit, std::numeric_limits<std::size_t>::max());
+  EXPECT_EQ(result->config.on_damage, "refuse");
+  EXPECT_EQ(result->config.encryption, "none");
+  EXPECT_EQ(result->config.keys, nullptr);
   EXPECT_EQ(result->config.shutdown_deadline, std::chrono::seconds(8));
   EXPECT_GE(result->config.memory_limit, 16u << 20);
   EXPECT_TRUE(result->config.streams.empty());
@@ -37,8 +43,12 @@ region: eu-central-1
 account_id: 012345678901
 data_dir: /var/lib/millrace
 storage:
-  mode: memory
+  mode: durable
+  sync: os
   memory_limit: 64MiB
+  file_size: 8MiB
+  disk_limit: 32MiB
+  on_damage: serve
 auth: {mode: ignore}
 log: {level: warn, format: json}
 threads: 3
@@ -52,7 +62,12 @@ admin: {reset: false}
   EXPECT_EQ(config.region, "eu-central-1");
   EXPECT_EQ(config.account_id, "012345678901");
   EXPECT_EQ(config.data_dir, "/var/lib/millrace");
+  EXPECT_EQ(config.storage_mode, "durable");
+  EXPECT_EQ(config.storage_sync, "os");
   EXPECT_EQ(config.memory_limit, 64u << 20);
+  EXPECT_EQ(config.file_size, 8u << 20);
+  EXPECT_EQ(config.disk_limit, 32u << 20);
+  EXPECT_EQ(config.on_damage, "serve");
   EXPECT_EQ(config.auth_mode, "ignore");
   EXPECT_EQ(config.log_level, "warn");
   EXPECT_EQ(config.log_format, "json");
@@ -202,6 +217,14 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"AddressOfTheOthersDefault", "listen:\n  aws: localhost:8080\n",
                 "2: listen.aws: localhost:8080 takes the address of listen.gateway (localhost:8080): give one of them "
                 "another port"},
+        Mistake{"SyncWithoutDurable", "storage:\n  sync: os\n",
+                "2: storage.sync: is only for storage.mode durable: set that, or leave this out"},
+        Mistake{"DiskLimitWithoutRoomForFourFiles", "storage:\n  disk_limit: 255MiB\n",
+                "2: storage.disk_limit: has no room for four files of storage.file_size: give it more, or "
+                "make them smaller"},
+        Mistake{"FilesTooLargeForTheDiskLimit", "storage:\n  file_size: 9MiB\n  disk_limit: 32MiB\n",
+                "3: storage.disk_limit: has no room for four files of storage.file_size: give it more, or "
+                "make them smaller"},
         Mistake{"DataDirectoryThatIsAFile", "data_dir: millrace.yaml\n",
                 "1: data_dir: 'millrace.yaml' is a file: write the path of a directory"}}),
     name_of);
@@ -302,6 +325,10 @@ TEST_F(ConfigFile, MistakesOfTheEnvironmentAndOfTwoKeysNameTheirPlace) {
   EXPECT_EQ(nothing_but_environment.error().detail,
             "environment: MILLRACE_LISTEN_AWS (listen.aws): [::]:8080 takes the address of listen.gateway "
             "(localhost:8080): give one of them another port");
+  EXPECT_EQ(
+      error("storage: {mode: memory}\n", {{"MILLRACE_STORAGE_SYNC", "os"}}),
+      "environment: MILLRACE_STORAGE_SYNC (storage.sync): is only for storage.mode durable: set that, or leave this "
+      "out");
   write("", "data");
   const auto defaults = load(std::nullopt, {});
   ASSERT_FALSE(defaults);

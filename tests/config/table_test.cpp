@@ -56,8 +56,18 @@ INSTANTIATE_TEST_SUITE_P(
                 "2: auth.mode: 'strict' is not known: use one of presence, ignore"},
         Mistake{"ChoiceInCapitals", "log:\n  level: WARN\n",
                 "2: log.level: 'WARN' is not known: use one of debug, info, warn, error"},
-        Mistake{"DurableStorage", "storage:\n  mode: durable\n",
-                "2: storage.mode: 'durable' is not available: records cannot be kept on disk yet; use memory"},
+        Mistake{"StorageModeThatIsNone", "storage:\n  mode: disk\n",
+                "2: storage.mode: 'disk' is not known: use one of memory, durable"},
+        Mistake{"SyncThatIsNone", "storage:\n  mode: durable\n  sync: never\n",
+                "3: storage.sync: 'never' is not known: use one of always, os"},
+        Mistake{"OnDamageThatIsNone", "storage:\n  on_damage: ignore\n",
+                "2: storage.on_damage: 'ignore' is not known: use one of refuse, serve"},
+        Mistake{"FileSizeTooSmall", "storage:\n  file_size: 512KiB\n",
+                "2: storage.file_size: '512KiB' is out of range: 1MiB to 1GiB"},
+        Mistake{"FileSizeTooLarge", "storage:\n  file_size: 2GiB\n",
+                "2: storage.file_size: '2GiB' is out of range: 1MiB to 1GiB"},
+        Mistake{"DiskLimitTooSmall", "storage:\n  disk_limit: 1MiB\n",
+                "2: storage.disk_limit: '1MiB' is out of range: 4MiB to 1024TiB"},
         Mistake{"EnforcedLimits", "limits:\n  enforce: true\n",
                 "2: limits.enforce: 'true' is not available: rates and quotas cannot be enforced yet; use false"},
         Mistake{"SizeWithTheWrongUnit", "storage:\n  memory_limit: 12GB\n",
@@ -140,6 +150,7 @@ class EveryKey : public ConfigFile, public testing::WithParamInterface<std::size
         add({"1", "0000000000000", "00000000000x"});
         break;
       case Kind::path:
+      case Kind::key_file:
         return {std::string(5000, 'x'), "a/" + text};
       case Kind::choice:
         for (std::string_view choice : key().choices) {
@@ -184,6 +195,7 @@ class EveryKey : public ConfigFile, public testing::WithParamInterface<std::size
       case Kind::account:
         return HasSubstr("twelve digits");
       case Kind::path:
+      case Kind::key_file:
         return AnyOf(HasSubstr("longer than 4095 bytes"), HasSubstr("longer than 255 bytes"),
                      HasSubstr("write a path"));
       case Kind::choice:
@@ -228,10 +240,13 @@ TEST_P(EveryKey, RefusesWhatIsNoValue) {
 
 TEST_P(EveryKey, IsRefusedTwice) {
   std::string text = yaml(name(), default_text(key()));
-  if (!key().fallback_text.empty()) text = yaml(name(), key().kind == Kind::boolean ? "true" : "64MiB");
+  if (!key().fallback_text.empty()) text = yaml(name(), key().kind == Kind::boolean ? "true" : "1GiB");
+  if (key().kind == Kind::key_file) text = yaml(name(), write("1 " + std::string(43, 'A') + "=\n", "keys"));
   const std::string once = text.substr(text.find(section().empty() ? name() : "  " + name()));
-  EXPECT_EQ(error(text + once), "millrace.yaml:" + std::to_string(line() + 1) + ": " + std::string(key().path) +
-                                    ": is given twice, first in line " + std::to_string(line()));
+  const Environment durable{{"MILLRACE_STORAGE_MODE", "durable"}};  // some keys are only for it
+  EXPECT_EQ(error(text + once, durable), "millrace.yaml:" + std::to_string(line() + 1) + ": " +
+                                             std::string(key().path) + ": is given twice, first in line " +
+                                             std::to_string(line()));
 }
 
 TEST_P(EveryKey, IsFoundWhenItIsMisspelt) {

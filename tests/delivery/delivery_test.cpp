@@ -508,6 +508,20 @@ TEST(DeliveryStream, RemovedDropsWhatItHasBuffered) {
   EXPECT_EQ(only(world.objects()), "b");
 }
 
+TEST(DeliveryStream, ThatCannotBeRemovedGoesOn) {
+  World world;
+  world.begin();
+  world.put("a");
+  world.store.fail_remove = true;
+  EXPECT_EQ(world.run(world.delivery->remove("F")).error().code, Errc::failed);
+  EXPECT_EQ(world.info().status, Status::active);
+  world.advance(60s);
+  EXPECT_EQ(only(world.objects()), "a");
+  world.store.fail_remove = false;
+  EXPECT_TRUE(world.run(world.delivery->remove("F")));
+  EXPECT_EQ(world.delivery->find("F"), nullptr);
+}
+
 TEST(DeliveryStream, PassesThroughCreatingAndDeletingWhenDelaysAreSet) {
   World world({}, Options{10s, 20s});
   world.begin(1, 1, 60s);

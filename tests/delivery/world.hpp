@@ -19,39 +19,39 @@ namespace millrace::delivery {
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
-/// The memory store, with puts that fail on demand.
+/// A store, in memory unless said, with changes that fail on demand.
 class FaultyStore final : public state::Store {
  public:
+  std::unique_ptr<state::Store> inner = state::make_memory_store();
   std::function<bool(const std::string& key)> fail_put;
+  bool fail_remove = false;
   std::size_t puts = 0;
 
   awaitable<state::Result<std::optional<state::Entry>>> get(std::string key) override {
-    return inner_->get(std::move(key));
+    return inner->get(std::move(key));
   }
   awaitable<state::Result<std::vector<state::Entry>>> list(std::string prefix) override {
-    return inner_->list(std::move(prefix));
+    return inner->list(std::move(prefix));
   }
   awaitable<state::Result<state::Revision>> put(std::string key, std::string value,
                                                 std::optional<state::Revision> expected) override {
     ++puts;
     if (fail_put && fail_put(key))
       co_return state::Error{state::Errc::write_failed, "write state: No space left on device"};
-    co_return co_await inner_->put(std::move(key), std::move(value), expected);
+    co_return co_await inner->put(std::move(key), std::move(value), expected);
   }
   awaitable<state::Result<>> remove(std::string key, std::optional<state::Revision> expected) override {
-    return inner_->remove(std::move(key), expected);
+    if (fail_remove) co_return state::Error{state::Errc::write_failed, "write state: No space left on device"};
+    co_return co_await inner->remove(std::move(key), expected);
   }
   awaitable<state::Result<std::uint64_t>> next_number(std::string name) override {
-    return inner_->next_number(std::move(name));
+    return inner->next_number(std::move(name));
   }
   WatchId watch(std::string prefix, std::function<void(const state::Change&)> changed) override {
-    return inner_->watch(std::move(prefix), std::move(changed));
+    return inner->watch(std::move(prefix), std::move(changed));
   }
-  void unwatch(WatchId id) override { inner_->unwatch(id); }
-  awaitable<state::Result<>> clear() override { return inner_->clear(); }
-
- private:
-  std::unique_ptr<state::Store> inner_ = state::make_memory_store();
+  void unwatch(WatchId id) override { inner->unwatch(id); }
+  awaitable<state::Result<>> clear() override { return inner->clear(); }
 };
 
 using Objects = std::map<std::string, std::string>;  // path below s3/ -> content
@@ -70,6 +70,8 @@ class World {
   }
   ~World() {
     if (delivery) stop_delivery();
+    streams.reset();
+    store.inner.reset();  // before its files
   }
 
   Cores cores{1};
@@ -83,7 +85,7 @@ class World {
   ManualClock clock;
   MemoryBudget budget;
   FaultyStore store;
-  std::unique_ptr<MemoryFiles> files = make_memory_files();
+  std::unique_ptr<MemoryFiles> files = make_memory_files({.loses_unsynced = true});
 
  private:
   std::unique_ptr<log::Engine> engine_ = log::make_memory_engine(clock, budget);
@@ -190,6 +192,24 @@ class World {
     ASSERT_TRUE(run(delivery->start()));
     settle();
   }
+  /// From now on the state lies in files too, and objects are synced. Before anything is created.
+  void become_durable() {
+    if (delivery) stop_delivery();
+    streams.reset();
+    open_durable();
+  }
+  /// The machine loses its power and starts again; only the engine's records are spared.
+  void lose_power(Random& random) {
+    fail_all_files(EIO);
+    run(delivery->stop());
+    delivery.reset();
+    streams.reset();
+    tree.reset();
+    store.inner.reset();
+    files_work_again();
+    files->lose_power(random);
+    open_durable();
+  }
   /// Makes the n-th change of a file from now on fail, or all of them.
   void fail_file_change(std::size_t n) {
     auto call = std::make_shared<std::atomic<std::size_t>>(0);
@@ -201,6 +221,16 @@ class World {
   void files_work_again() { files->on_change({}); }
 
  private:
+  void open_durable() {
+    store.inner.reset();
+    auto made = state::make_journal_store(*files, clock, {.directory = "data/state", .file_bytes = 64 << 10});
+    ASSERT_TRUE(made) << made.error().detail;
+    store.inner = std::move(made->store);
+    streams = run(streams::make_streams(clock, *random_, store, *engine_, {}));
+    tree = objects::make_tree(*files, threads_, "data/s3", true);
+    delivery = make();
+    ASSERT_TRUE(run(delivery->start()));
+  }
   std::unique_ptr<Delivery> make() {
     const Dependencies dependencies{clock, *random_, cores, budget, store, *streams, *tree};
     return make_delivery(dependencies, delivery_options_);

@@ -138,6 +138,13 @@ class Daemon:
     def wait(self, timeout=PATIENCE):
         return self.process.wait(timeout)
 
+    def wait_for(self, text):
+        """Until the log says so."""
+        deadline = time.monotonic() + PATIENCE
+        while text not in self.log():
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.01)
+
     def stop(self, with_signal=signal.SIGTERM, expect=0):
         if self.process.poll() is None:
             self.process.send_signal(with_signal)

@@ -76,10 +76,13 @@ CONFIGS = [
     ("key-outside-of-its-section", "memory_limit: 1GiB\n", "1: memory_limit: is not a known key here: write 'memory_limit' below 'storage'"),
     ("wrong-type", "threads: [1]\n", "1: threads: must be one value, not a list: write a number, 0 to 1024"),
     ("no-value", "region:\n", "1: region: has no value: write a region name such as us-east-1"),
-    ("value-for-a-section", "storage: memory\n", "1: storage: must hold keys, not a value; known here: mode, memory_limit"),
+    ("value-for-a-section", "storage: memory\n", "1: storage: must hold keys, not a value; known here: mode, sync, memory_limit, file_size, disk_limit, on_damage, encryption, encryption_keys"),
+    ("no-key-to-seal-with", "storage:\n  encryption: all\n", "2: storage.encryption: 'all' needs a key: write `1 ` and what `openssl rand -base64 32` prints into a file that only the daemon can read, and name that in storage.encryption_keys"),
+    ("key-for-its-file", "storage:\n  encryption_keys: 1 " + "A" * 43 + "=\n", "2: storage.encryption_keys: holds a key, where the path of a file with keys belongs: write a path, or give the text in MILLRACE_STORAGE_ENCRYPTION_KEYS_TEXT"),
     ("value-of-no-form", "storage:\n  memory_limit: lots\n", "2: storage.memory_limit: 'lots' is not a size: write 512MiB, 12GiB or a number of bytes"),
     ("out-of-range", "shutdown:\n  deadline: 2h\n", "2: shutdown.deadline: '2h' is out of range: 0s to 1h"),
-    ("not-built", "storage:\n  mode: durable\n", "2: storage.mode: 'durable' is not available: records cannot be kept on disk yet; use memory"),
+    ("not-built", "limits:\n  enforce: true\n", "2: limits.enforce: 'true' is not available: rates and quotas cannot be enforced yet; use false"),
+    ("key-without-the-one-it-needs", "storage:\n  sync: os\n", "2: storage.sync: is only for storage.mode durable: set that, or leave this out"),
     ("duplicate-key", "region: a\nthreads: 1\nregion: b\n", "3: region: is given twice, first in line 1"),
     ("data-directory-is-a-file", "data_dir: millrace.yaml\n", "1: data_dir: 'millrace.yaml' is a file: write the path of a directory"),
     ("not-yaml", "threads: [1\n", "2:1: not valid YAML: `,` or `]` is expected here"),
@@ -224,10 +227,10 @@ def test_a_config_file_that_cannot_be_read(tmp_path, path, why):
 
 
 def test_mistakes_in_the_environment(tmp_path):
-    environment = {"MILLRACE_THREADS": "many", "MILLRACE_STORAGE_MODE": "durable", "MILLRACE_LISTEN_AWS": "localhost:8080"}
+    environment = {"MILLRACE_THREADS": "many", "MILLRACE_STORAGE_MODE": "disk", "MILLRACE_LISTEN_AWS": "localhost:8080"}
     (tmp_path / "millrace.yaml").write_text("region: A\n")
     lines = [
-        "environment: MILLRACE_STORAGE_MODE (storage.mode): 'durable' is not available: records cannot be kept on disk yet; use memory",
+        "environment: MILLRACE_STORAGE_MODE (storage.mode): 'disk' is not known: use one of memory, durable",
         "environment: MILLRACE_THREADS (threads): 'many' is not a whole number: write 0 to 1024",
         "environment: MILLRACE_LISTEN_AWS (listen.aws): localhost:8080 takes the address of listen.gateway (localhost:8080): give one of them another port",
     ]
@@ -276,7 +279,7 @@ def test_what_is_right_is_served(tmp_path):
 
 def test_mistakes_on_the_command_line():
     for words, said in [
-        (["fly"], "millrace: 'fly' is not a command: there are serve, check, version, health and help"),
+        (["fly"], "millrace: 'fly' is not a command: there are serve, check, version, health, log and help"),
         (["serve", "--confg", "x"], "millrace: '--confg' is not an option of serve; did you mean '--config'?"),
         (["check", "--config"], "millrace: --config takes a value"),
         (["check", "--config", ""], "millrace: --config is empty: it takes a value"),

@@ -305,7 +305,9 @@ def test_state_delays_are_seen(start):
 
 
 def test_a_full_daemon_refuses_puts_and_still_reads_and_deletes(start):
-    daemon = start(config=None, environment={"MILLRACE_STORAGE_MEMORY_LIMIT": "32MiB"})
+    # Memory, and the files that take over from it.
+    limits = {"MILLRACE_STORAGE_MEMORY_LIMIT": "32MiB", "MILLRACE_STORAGE_FILE_SIZE": "1MiB", "MILLRACE_STORAGE_DISK_LIMIT": "4MiB"}
+    daemon = start(config=None, environment=limits)
     kinesis = daemon.client("kinesis")
     kinesis.create_stream(StreamName="full", ShardCount=1)
     stored = 0

@@ -189,7 +189,8 @@ def test_a_kinesis_error_gets_its_status(daemon):
 
 
 def test_throttling_is_429(start):
-    daemon = start(environment={"MILLRACE_STORAGE_MEMORY_LIMIT": "16MiB"})
+    limits = {"MILLRACE_STORAGE_MEMORY_LIMIT": "16MiB", "MILLRACE_STORAGE_FILE_SIZE": "1MiB", "MILLRACE_STORAGE_DISK_LIMIT": "4MiB"}
+    daemon = start(environment=limits)
     for _ in range(40):
         status, _, body = post(daemon, "x" * 900_000, "-H", "Content-Type: text/plain")
         if status != 200:

@@ -117,7 +117,10 @@ void check_pieces(std::string_view bytes, const ParsedStream& whole, const Piece
   require(undecided(cut) && cut.requests == whole.requests, "pieces change no request");
   if (bytes.size() - whole.head_begin > kHeadBytesMax)
     require(whole.end == End::bad_head && cut.end == End::bad_head, "a head without end is refused");
-  if (whole.end == End::more && !bare) require(cut.end == End::more, "what may go on as a whole may go on in pieces");
+  constexpr std::size_t kLineEnds = 4;
+  const bool may_fit = bytes.size() - whole.head_begin + kLineEnds <= kHeadBytesMax;
+  if (whole.end == End::more && !bare && may_fit)
+    require(cut.end == End::more, "what may go on as a whole may go on in pieces");
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "fuzz/fuzz.hpp"
+#include "fuzz/pieces.hpp"
 #include "net/request_parser.hpp"
 
 /// What RequestParser makes of a stream of bytes that comes in pieces.
@@ -37,20 +38,6 @@ struct ParsedStream {
   bool cut_in_body = false;    ///< the head of one more request came whole
   ParsedRequest cut;           ///< and that is it
   friend bool operator==(const ParsedStream&, const ParsedStream&) = default;
-};
-
-/// Sizes of the pieces that `sizes` makes of a stream, over and over: each byte stands for itself plus one.
-class Pieces {
- public:
-  explicit Pieces(std::string_view sizes) : sizes_(sizes) {}
-  std::size_t next() {
-    if (sizes_.empty()) return std::string_view::npos;
-    return std::size_t{static_cast<unsigned char>(sizes_[at_++ % sizes_.size()])} + 1;
-  }
-
- private:
-  std::string_view sizes_;
-  std::size_t at_ = 0;
 };
 
 /// Parses as a connection does, with the bytes where they are: `pieces` says how much of them is there.

@@ -79,6 +79,20 @@ def test_it_serves_this_machine_only_and_keeps_objects_in_its_volume(compose):
     assert inspect("millrace")["State"]["ExitCode"] == 0
 
 
+def test_what_was_acknowledged_outlives_a_killed_container(compose):
+    project = compose()
+    up(project)
+    event = b'{"event":"kept"}'
+    assert http("POST", GATEWAY + "/PROD/v1", event, {"Content-Type": "application/json"}).status == 200
+    project("kill")
+    project("rm", "--force")  # its log says `ready` already
+    up(project)
+    assert http("POST", AWS + "/_millrace/flush").status == 200
+    data = pathlib.Path(podman("volume", "inspect", "--format", "{{.Mountpoint}}", "millrace-data").stdout.strip())
+    (found,) = (path for path in (data / "s3/datalake").rglob("*") if path.is_file())
+    assert found.read_bytes() == event + b"\n"
+
+
 def test_a_folder_of_the_users_in_place_of_the_volume(compose, tmp_path):
     user = 4321
     data = tmp_path / "data"

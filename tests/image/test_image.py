@@ -110,6 +110,22 @@ def test_a_stop_delivers_what_was_acknowledged(start, tmp_path):
     assert sorted(container.delivered().splitlines()) == sorted(lines)
 
 
+def test_what_was_acknowledged_in_durable_mode_outlives_a_kill(start, tmp_path):
+    data = owned_directory(tmp_path / "data", USER)
+    durable = ("--env", "MILLRACE_STORAGE_MODE=durable", "--env", "MILLRACE_STORAGE_SYNC=os", "--volume", f"{data}:/data")
+    killed = start(*TIGHT, *durable)
+    reply = post(killed)
+    podman("kill", "--signal", "KILL", killed.name)
+    assert killed.wait() == 137
+    container = start(*TIGHT, *durable)
+    (record,) = read_all(container, "events", reply["ShardId"])
+    assert (record["Data"], record["SequenceNumber"]) == (EVENT, reply["SequenceNumber"])
+    container.flush()
+    assert container.delivered() == EVENT + b"\n"
+    assert ", 1 record;" in container.run("millrace", "log", "verify").stdout
+    assert owners(data) == {(USER, USER)}
+
+
 def test_the_health_check_tells_a_daemon_that_serves_from_one_that_does_not(start, image):
     container = start(*TIGHT)
     assert container.healthy()

@@ -42,8 +42,9 @@ class Texts final : public Source {
     }
     return false;
   }
-  void settled(const Result<>& outcome) noexcept override {
+  void settled(const Result<>& outcome, std::span<const Lsn> places) noexcept override {
     std::lock_guard lock(mutex_);
+    EXPECT_EQ(places.size(), outcome ? gathered_ : 0);
     if (!outcome) failed_ += gathered_;
     settled_ += gathered_;
     staged_.erase(staged_.begin(), staged_.begin() + static_cast<std::ptrdiff_t>(gathered_));
@@ -70,12 +71,13 @@ class JournalTest : public testing::Test {
  protected:
   JournalTest() { EXPECT_TRUE(files_->make_directories(kDirectory)); }
 
-  std::unique_ptr<Journal> open(std::size_t commit_bytes_max = 8u << 20) {
+  std::unique_ptr<Journal> open(std::size_t commit_bytes_max = 8u << 20, bool sync = true) {
     Options options;
+    options.sync = sync;
     options.directory = kDirectory;
     options.file_bytes = 32 * 1024;
     options.commit_bytes_max = commit_bytes_max;
-    return make_journal(*files_, clock_, options, recover());
+    return std::move(*make_journal(*files_, clock_, options, recover()));
   }
   Scanned recover() {
     kept_.clear();
@@ -91,11 +93,12 @@ class JournalTest : public testing::Test {
 };
 
 /// Stages texts one by one, each after the one before is settled.
-awaitable<void> write_in_turn(Journal& journal, std::shared_ptr<Texts> log, int count) {
+/// @param bytes  what is said of them
+awaitable<void> write_in_turn(Journal& journal, std::shared_ptr<Texts> log, int count, std::size_t bytes = SIZE_MAX) {
   for (int i = 0; i < count; ++i) {
     const std::uint64_t end = log->stage(std::to_string(i) + std::string(50, '.'));
     while (log->settled() < end) {
-      const Journal::Turn turn = journal.announce(log);
+      const Journal::Turn turn = journal.announce(log, bytes);
       co_await journal.over(turn);
     }
   }
@@ -126,6 +129,60 @@ TEST_F(JournalTest, ManyWritersOnManyCoresFindAllOfTheirsInOrder) {
     for (int i = 0; i < kTexts; ++i)
       EXPECT_EQ(texts[static_cast<std::size_t>(i)], std::to_string(i) + std::string(50, '.'));
   }
+}
+
+TEST_F(JournalTest, WithoutSyncCoresMakeCommitsBesideTheThreadAndNobodyIsForgotten) {
+  constexpr int kWriters = 24, kTexts = 400;
+  {
+    Cores cores(3);
+    auto journal = open(2'000, false);
+    std::atomic<int> ended{0};
+    for (int i = 0; i < kWriters; ++i) {
+      // Some say little of theirs, some that it is much, some nothing.
+      const std::size_t said = i % 3 == 0 ? SIZE_MAX : i % 3 == 1 ? 60 : 100'000;
+      boost::asio::co_spawn(
+          cores.executor(static_cast<std::size_t>(i) % cores.size()),
+          write_in_turn(*journal, std::make_shared<Texts>(static_cast<std::uint64_t>(i)), kTexts, said),
+          [&](std::exception_ptr failed) {
+            EXPECT_FALSE(failed);
+            if (++ended == kWriters) cores.stop();
+          });
+    }
+    cores.start();
+    cores.join();
+    EXPECT_EQ(ended, kWriters);
+  }
+  recover();
+  ASSERT_EQ(kept_.size(), static_cast<std::size_t>(kWriters));
+  for (const auto& [log, texts] : kept_) EXPECT_EQ(texts.size(), static_cast<std::size_t>(kTexts));
+}
+
+TEST_F(JournalTest, ACoreMakesOneCommitOfAllThatIsReadyThere) {
+  boost::asio::io_context io;
+  auto journal = open(8u << 20, false);
+  std::vector<std::shared_ptr<Texts>> logs;
+  std::vector<test::Started<void>> writers;
+  for (std::uint64_t i = 0; i < 10; ++i) {
+    logs.push_back(std::make_shared<Texts>(i));
+    writers.push_back(test::start(io, write_in_turn(*journal, logs.back(), 1, 60)));
+  }
+  test::settle(io);  // and no other thread has a part in it
+  for (const auto& writer : writers) EXPECT_TRUE(writer.done());
+  const Journal::Turn next = journal->announce(logs[0], 60);
+  EXPECT_EQ(next, 2u);
+}
+
+TEST_F(JournalTest, AnEndedJournalLeavesNothingBehindOnACore) {
+  boost::asio::io_context io;
+  auto log = std::make_shared<Texts>(1);
+  auto journal = open(8u << 20, false);
+  auto writer = test::start(io, write_in_turn(*journal, log, 1, 60));
+  io.poll_one();
+  ASSERT_EQ(log->settled(), 0u) << "a commit waits for its turn on the core";
+  journal.reset();
+  EXPECT_EQ(log->settled(), 1u) << "its end commits what is announced";
+  test::settle(io);
+  EXPECT_TRUE(writer.done());
 }
 
 TEST_F(JournalTest, WhatOneCommitDoesNotTakeComesWithTheNext) {

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <map>
+#include <set>
 
 #include "millrace/base/random.hpp"
 
@@ -29,7 +32,14 @@ class Disk : public testing::Test {
     options.directory = kDirectory;
     options.file_bytes = 64 * 1024;
     const Scanned scanned = recover();
-    writer_.emplace(*files_, options, scanned.last, scanned.end);
+    writer_.reset();
+    Shelf::Options shelf;
+    shelf.directory = kDirectory;
+    shelf.file_bytes = options.file_bytes;
+    shelf_.emplace(*files_, shelf, scanned);
+    writer_.emplace(*files_, options, *shelf_, scanned);
+    const auto begun = writer_->begin(scanned, 0);
+    ASSERT_TRUE(begun) << begun.error().detail;
   }
   Scanned recover() {
     kept_.clear();
@@ -56,6 +66,25 @@ class Disk : public testing::Test {
     }
     return static_cast<bool>(writer_->commit(out, 0));
   }
+  /// As if what lies there had never come to the disk.
+  void blank(Generation file, std::uint64_t from, std::uint64_t to) {
+    const std::string zeros(to - from, '\0');
+    const ByteView pieces[] = {zeros};
+    ASSERT_TRUE((*files_->open_writable(file_path(kDirectory, file)))->write_at(from, pieces));
+  }
+  /// What both ways to look at the files tell.
+  Scanned recover_both() {
+    const Scanned scanned = recover();
+    const auto indexed = scan_index(*files_, kDirectory);
+    EXPECT_TRUE(indexed);
+    EXPECT_EQ(indexed->end, scanned.end);
+    EXPECT_EQ(indexed->found->synced, scanned.found->synced);
+    EXPECT_EQ(indexed->damage.size(), scanned.damage.size());
+    std::uint64_t records = 0;
+    for (const Part& part : indexed->parts) records += part.count;
+    EXPECT_EQ(records, kept_.size());
+    return scanned;
+  }
   void corrupt(const std::filesystem::path& path, std::uint64_t offset) {
     auto file = files_->open_writable(path);
     ASSERT_TRUE(file);
@@ -67,6 +96,7 @@ class Disk : public testing::Test {
 
   MemoryFilesOptions options_{.loses_unsynced = true};
   std::unique_ptr<MemoryFiles> files_ = make_memory_files(options_);
+  std::optional<Shelf> shelf_;
   std::optional<Writer> writer_;
   std::vector<Kept> kept_;
 };
@@ -138,13 +168,83 @@ TEST_F(Disk, ABadCommitHeadBelowWhatWasSyncedHidesItsCommitAndNoMore) {
   EXPECT_EQ(scanned.damage[0].bytes, 512u);
 }
 
+TEST_F(Disk, DamageInACommitThatSaysMoreThanItHoldsEndsWithIt) {
+  open();
+  ASSERT_TRUE(commit({{1, 0, std::string(380, 'x')}}));  // and padding, which could be a head
+  ASSERT_TRUE(commit({{1, 1, "y"}}));
+  const Lsn at = make_lsn(Generation{1}, kFileHeadBytes);
+  auto file = files_->open_writable(file_path(kDirectory, Generation{1}));
+  const auto change = [&](auto&& how) {
+    CommitHead head = *decode_commit_head(*(*file)->read_at(kFileHeadBytes, kCommitHeadBytes), at);
+    how(head);
+    std::string bytes(kCommitHeadBytes, '\0');
+    encode_commit_head(head, at, bytes.data());
+    const ByteView pieces[] = {bytes};
+    ASSERT_TRUE((*file)->write_at(kFileHeadBytes, pieces));
+  };
+  change([](CommitHead& head) { head.frames = 2; });
+  Scanned scanned = recover();
+  EXPECT_EQ(kept_.size(), 2u);
+  ASSERT_EQ(scanned.damage.size(), 1u);
+  EXPECT_EQ(scanned.damage[0].offset, kFileHeadBytes + 512);
+  EXPECT_EQ(scanned.damage[0].bytes, 0u);
+
+  // Its frame is longer than it.
+  change([](CommitHead& head) {
+    head.frames = 1;
+    head.bytes = 128;
+  });
+  scanned = recover();
+  EXPECT_EQ(kept_, (std::vector<Kept>{{1, 1, "y"}}));
+  ASSERT_FALSE(scanned.damage.empty());
+  EXPECT_EQ(scanned.damage[0].offset, kFileHeadBytes + kCommitHeadBytes);
+  EXPECT_EQ(scanned.damage[0].bytes, 128u);
+}
+
+TEST_F(Disk, DamageAtTheEndOfAFileThatWasCutAtAnOddPlaceBeginsInTheFile) {
+  open();
+  ASSERT_TRUE(commit({{1, 0, std::string(1'000, 'x')}}));
+  const auto path = file_path(kDirectory, Generation{1});
+  const std::string whole = *files_->read_all(path, 1u << 20);
+  open();
+  ASSERT_TRUE(commit({{1, 1, "y"}}));
+  auto file = files_->create(path);
+  const ByteView pieces[] = {ByteView(whole).substr(0, kFileHeadBytes + 701)};
+  ASSERT_TRUE((*file)->append(pieces));
+  const Scanned scanned = recover();
+  ASSERT_FALSE(scanned.damage.empty());
+  for (const Damage& damage : scanned.damage) EXPECT_LE(damage.offset, kFileHeadBytes + 701);
+}
+
+TEST_F(Disk, WithNoNumberLeftForAFileItDoesNotBeginAnew) {
+  ASSERT_TRUE(begin_behind(*files_, kDirectory, Generation{kGenerationMax.get() - 1}, 0));
+  open();
+  ASSERT_TRUE(commit({{1, 0, "x"}}));
+  const Scanned scanned = recover();
+  EXPECT_EQ(scanned.last, kGenerationMax);
+  Shelf::Options shelf;
+  shelf.directory = kDirectory;
+  shelf_.emplace(*files_, shelf, scanned);
+  Writer::Options options;
+  options.directory = kDirectory;
+  options.file_bytes = 64 * 1024;
+  Writer writer(*files_, options, *shelf_, scanned);
+  for (int i = 0; i < 3; ++i) {
+    const auto begun = writer.begin(scanned, 0);
+    ASSERT_FALSE(begun);
+    EXPECT_EQ(begun.error().code, Errc::write_failed);
+  }
+  recover();
+  EXPECT_EQ(kept_.size(), 1u);
+}
+
 TEST_F(Disk, AFileOfAnUnknownFormatIsRefused) {
   open();
   ASSERT_TRUE(commit({{1, 0, "x"}}));
   const auto path = file_path(kDirectory, Generation{1});
   std::string head(kFileHeadBytes, '\0');
   FileHead unknown;
-  unknown.version = 2;
+  unknown.version = 9;
   unknown.generation = Generation{1};
   encode_file_head(unknown, head.data());
   auto file = files_->open_writable(path);
@@ -153,7 +253,7 @@ TEST_F(Disk, AFileOfAnUnknownFormatIsRefused) {
   const auto scanned = scan(*files_, kDirectory, [](const Frame&, ByteView, Lsn) {});
   ASSERT_FALSE(scanned);
   EXPECT_EQ(scanned.error().code, Errc::unknown_format);
-  EXPECT_EQ(scanned.error().detail, path.native() + ": format version 2; this program knows version 1");
+  EXPECT_EQ(scanned.error().detail, path.native() + ": format version 9; this program knows versions 1 to 3");
 }
 
 TEST_F(Disk, AFailedCommitNeverComesBack) {
@@ -173,6 +273,114 @@ TEST_F(Disk, AFailedCommitNeverComesBack) {
   }
 }
 
+// A frame of one record of one byte, its commit's head before it.
+constexpr std::uint64_t kSmallCommit = kCommitHeadBytes + kFrameHeadBytes + 8;
+
+TEST_F(Disk, WithoutSyncWhatAFileLostAtItsEndEndsTheJournal) {
+  for (const bool rolled : {false, true}) {
+    SCOPED_TRACE(rolled ? "full" : "a commit failed");
+    ASSERT_TRUE(files_->remove_all(kDirectory));
+    ASSERT_TRUE(files_->make_directories(kDirectory));
+    open({.sync = false});
+    ASSERT_TRUE(commit({{1, 0, "a"}}));
+    ASSERT_TRUE(commit({{1, 1, "b"}}));
+    if (!rolled) {
+      files_->on_change([](std::string_view call, const std::filesystem::path&) { return call == "write" ? EIO : 0; });
+      EXPECT_FALSE(commit({{1, 2, "failed"}}));
+      files_->on_change(nullptr);
+    }
+    ASSERT_TRUE(commit({{1, 3, std::string(rolled ? 61'000 : 1, 'c')}}));
+    ASSERT_GT(writer_->generation(), Generation{1});
+    recover_both();
+    EXPECT_EQ(kept_.size(), 3u);
+    blank(Generation{1}, kFileHeadBytes + kSmallCommit, kFileHeadBytes + 2 * kSmallCommit);
+    const Scanned scanned = recover_both();
+    EXPECT_EQ(kept_, (std::vector<Kept>{{1, 0, "a"}}));
+    EXPECT_TRUE(scanned.damage.empty());
+    EXPECT_EQ(scanned.end, make_lsn(Generation{1}, kFileHeadBytes + kSmallCommit));
+    EXPECT_GT(scanned.cut_bytes, 0u);
+
+    open({.sync = false});
+    ASSERT_TRUE(commit({{1, 4, "d"}}));
+    EXPECT_TRUE(recover_both().damage.empty());
+    EXPECT_EQ(kept_, (std::vector<Kept>{{1, 0, "a"}, {1, 4, "d"}}));
+  }
+}
+
+TEST_F(Disk, WithoutSyncAFileMayBeLostWhole) {
+  open({.sync = false});
+  ASSERT_TRUE(commit({{1, 0, "a"}}));
+  for (std::uint64_t i = 1; i < 3; ++i) ASSERT_TRUE(commit({{1, i, std::string(61'000, 'x')}}));
+  ASSERT_EQ(writer_->generation(), Generation{3});
+  blank(Generation{2}, kFileHeadBytes, 128 * 1024);
+  EXPECT_TRUE(recover_both().damage.empty());
+  EXPECT_EQ(kept_, (std::vector<Kept>{{1, 0, "a"}}));
+}
+
+TEST_F(Disk, WhatAFileLostAtItsEndBelowWhatWasSyncedIsDamage) {
+  open({.sync = false});
+  ASSERT_TRUE(commit({{1, 0, "a"}}));
+  ASSERT_TRUE(commit({{1, 1, "b"}}));
+  const Kept large{1, 2, std::string(61'000, 'c')};
+  ASSERT_TRUE(commit({large}));
+  ASSERT_TRUE(writer_->sync_written());
+  ASSERT_TRUE(commit({{1, 3, "d"}}));
+  blank(Generation{1}, kFileHeadBytes + kSmallCommit, kFileHeadBytes + 2 * kSmallCommit);
+  const Scanned scanned = recover_both();
+  ASSERT_EQ(scanned.damage.size(), 1u);
+  EXPECT_EQ(scanned.damage[0].file, file_path(kDirectory, Generation{1}));
+  EXPECT_EQ(scanned.damage[0].offset, kFileHeadBytes + kSmallCommit);
+  EXPECT_EQ(scanned.damage[0].bytes, kSmallCommit);
+  EXPECT_EQ(kept_, (std::vector<Kept>{{1, 0, "a"}, large, {1, 3, "d"}}));
+}
+
+TEST_F(Disk, WithoutSyncAFileWhoseSyncFailedIsWrittenAgainBeforeLaterOnesAreCalledSynced) {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    files_ = make_memory_files(options_);
+    ASSERT_TRUE(files_->make_directories(kDirectory));
+    ASSERT_TRUE(files_->sync_directory("/"));
+    const auto random = make_seeded_random(seed);
+    open({.sync = false});
+    const std::vector<Kept> all{{1, 0, "a"}, {1, 1, std::string(600, 'b')}, {1, 2, "c"}, {1, 3, "d"}};
+    ASSERT_TRUE(commit({all[0]}));
+    ASSERT_TRUE(commit({all[1]}));
+    const bool passes = seed % 2 == 0;
+    files_->on_change([&](std::string_view call, const std::filesystem::path& path) {
+      return call == "fsync" && path.native().find("00000001") != std::string::npos ? EIO : 0;
+    });
+    EXPECT_FALSE(writer_->sync_written());
+    ASSERT_TRUE(commit({all[2]}));
+    ASSERT_EQ(writer_->generation(), Generation{2});
+    EXPECT_FALSE(writer_->sync_written()) << "the file before is not on disk";
+    if (passes) files_->on_change(nullptr);
+    EXPECT_EQ(writer_->sync_written(), passes);
+    ASSERT_TRUE(commit({all[3]}));
+    files_->on_change([](std::string_view, const std::filesystem::path&) { return EIO; });
+    files_->lose_power(*random);
+    files_->on_change(nullptr);
+    EXPECT_TRUE(recover_both().damage.empty());
+    EXPECT_GE(kept_.size(), passes ? 3u : 0u);
+    ASSERT_LE(kept_.size(), 4u);
+    EXPECT_TRUE(std::equal(kept_.begin(), kept_.end(), all.begin())) << "what is lost is a tail";
+  }
+}
+
+TEST_F(Disk, TheNewestFileStaysSoThatItsNumberIsNotGivenAgain) {
+  open();
+  ASSERT_TRUE(commit({{1, 0, "a"}}));
+  for (int life = 0; life < 3; ++life) {
+    open();
+    const Generation newest = writer_->generation();
+    files_->on_change([](std::string_view, const std::filesystem::path&) { return EIO; });
+    EXPECT_FALSE(commit({{1, 1, "failed"}}));
+    files_->on_change(nullptr);
+    shelf_->reap();
+    open();
+    EXPECT_GT(writer_->generation(), newest);
+  }
+}
+
 TEST_F(Disk, AFullDiskIsToldApartAndPasses) {
   open();
   files_->on_change([&](std::string_view call, const std::filesystem::path&) { return call == "write" ? ENOSPC : 0; });
@@ -182,6 +390,148 @@ TEST_F(Disk, AFullDiskIsToldApartAndPasses) {
   EXPECT_EQ(full.error().code, Errc::full);
   files_->on_change(nullptr);
   EXPECT_TRUE(commit({{1, 0, "a"}}));
+}
+
+/// A life of a journal with an index, in one thread: rolls, footers, drops, a file used again, a failure.
+class EveryCall : public Disk {
+ protected:
+  /// Until a call fails for good. Gives what was kept.
+  void live() {
+    Shelf::Options shelf;
+    shelf.directory = kDirectory;
+    shelf.file_bytes = 16 * 1024;
+    shelf.index = true;
+    const auto scanned = scan_index(*files_, kDirectory);
+    ASSERT_TRUE(scanned);
+    Writer::Options options;
+    options.directory = kDirectory;
+    options.file_bytes = shelf.file_bytes;
+    writer_.reset();
+    shelf_.emplace(*files_, shelf, *scanned);
+    writer_.emplace(*files_, options, *shelf_, *scanned);
+    if (!writer_->begin(*scanned, 0)) return;
+    for (std::uint64_t i = 0; i < 30; ++i) {
+      const Kept frame{i % 2, next_, std::string(1'500, static_cast<char>('a' + i % 26))};
+      const Generation before = writer_->generation();
+      ++next_;
+      if (commit({frame})) {
+        settled_.push_back(frame);
+        maybe_.clear();
+      } else {
+        maybe_.push_back(frame);
+      }
+      if (writer_->generation() == before) continue;
+      if (writer_->generation().get() % 3 == 0) drop(before);
+      shelf_->write_footers();
+      shelf_->reap();
+      (void)writer_->prepare(0);
+      while (writer_->work_ahead()) {
+      }
+    }
+    writer_->close(true);
+  }
+  void drop(Generation file) {
+    shelf_->drop(file);
+    dropped_.insert(file);
+  }
+  void check(std::uint64_t seed) {
+    const auto scanned = scan_index(*files_, kDirectory);
+    ASSERT_TRUE(scanned) << scanned.error().detail;
+    ASSERT_TRUE(scanned->damage.empty()) << scanned->damage[0].hides;
+    EXPECT_TRUE(scanned->complete);
+    Shelf::Options options;
+    options.directory = kDirectory;
+    Shelf shelf(*files_, options, *scanned);
+    std::vector<Kept> found;
+    for (const Part& part : scanned->parts) {
+      const auto places = shelf.places(part.file, part.log, part.base, UINT64_MAX);
+      if (!places && places.error().code == Errc::gone) continue;  // nothing but a file that nothing was in
+      ASSERT_TRUE(places) << places.error().detail;
+      for (const Place& place : *places) {
+        if (place.frame.base >= part.base + part.count) break;
+        std::string payload(place.frame.length, '\0');
+        std::size_t whole = 0;
+        const auto done = shelf.read(std::span(&place, 1), payload, &whole);
+        ASSERT_TRUE(done) << done.error().detail;
+        found.push_back({part.log, place.frame.base, payload});
+        file_of_[place.frame.base] = part.file;
+      }
+    }
+    const auto in = [](const std::vector<Kept>& all, const Kept& one) {
+      return std::find(all.begin(), all.end(), one) != all.end();
+    };
+    for (const Kept& one : found)
+      EXPECT_TRUE(in(settled_, one) || in(maybe_, one)) << "invented: " << one.base << " seed " << seed;
+    std::vector<Kept> left;
+    for (const Kept& one : settled_) {
+      if (in(found, one)) continue;
+      EXPECT_TRUE(file_of_.contains(one.base) ? dropped_.contains(file_of_[one.base]) : !dropped_.empty())
+          << "lost: " << one.base << " seed " << seed;
+    }
+    settled_ = found;
+  }
+  void start_anew() {
+    writer_.reset();
+    files_ = make_memory_files(options_);
+    ASSERT_TRUE(files_->make_directories(kDirectory));
+    ASSERT_TRUE(files_->sync_directory("/"));
+    settled_.clear();
+    maybe_.clear();
+    dropped_.clear();
+    file_of_.clear();
+    next_ = 0;
+  }
+
+  std::vector<Kept> settled_, maybe_;
+  std::map<std::uint64_t, Generation> file_of_;
+  std::set<Generation> dropped_;
+  std::uint64_t next_ = 0;
+};
+
+TEST_F(EveryCall, MayBeTheLastBeforeThePowerGoes) {
+  bool ended = false;
+  for (std::uint64_t at = 0; !ended && !HasFailure(); ++at) {
+    for (std::uint64_t seed = 1; seed <= 2; ++seed) {
+      SCOPED_TRACE("call " + std::to_string(at) + ", seed " + std::to_string(seed));
+      start_anew();
+      const auto random = make_seeded_random(seed * 1'000 + at);
+      live();
+      maybe_.clear();
+      std::uint64_t calls = 0;
+      files_->on_change([&](std::string_view, const std::filesystem::path&) { return calls++ >= at ? EIO : 0; });
+      live();
+      ended = calls < at;
+      files_->lose_power(*random);
+      files_->on_change(nullptr);
+      check(seed);
+      maybe_.clear();
+      live();  // what was found is good to go on from
+      check(seed);
+      if (HasFailure()) return;
+    }
+  }
+}
+
+TEST_F(EveryCall, MayFailAlone) {
+  bool ended = false;
+  for (std::uint64_t at = 0; !ended && !HasFailure(); ++at) {
+    for (const int failure : {EIO, ENOSPC}) {
+      SCOPED_TRACE("call " + std::to_string(at) + (failure == EIO ? ", EIO" : ", ENOSPC"));
+      start_anew();
+      const auto random = make_seeded_random(at);
+      live();
+      maybe_.clear();
+      std::uint64_t calls = 0;
+      files_->on_change([&](std::string_view, const std::filesystem::path&) { return calls++ == at ? failure : 0; });
+      live();
+      ended = calls <= at;
+      files_->on_change([](std::string_view, const std::filesystem::path&) { return EIO; });
+      files_->lose_power(*random);
+      files_->on_change(nullptr);
+      check(at);
+      if (HasFailure()) return;
+    }
+  }
 }
 
 /// Commits, failures of single calls and losses of power, at random: what was acknowledged is there, in order, and

@@ -226,7 +226,7 @@ INSTANTIATE_TEST_SUITE_P(
     RequestLine, Rejection,
     testing::Values(Form{"NotHttp", "\x16\x03\x01\x02" + kNul + "\x01" + kNul + "\x01\xfc\x03\x03" + kEnd, 400},
                     Form{"NoVersion", "GET /" + kEnd, 400}, Form{"VersionInSmallLetters", "GET / http/1.1" + kEnd, 400},
-                    Form{"Http2Preface", "PRI * HTTP/2.0\r\n\r\nSM" + kEnd, 505},
+                    Form{"Http2PrefaceNotAtTheBeginning", "\r\nPRI * HTTP/2.0\r\n\r\nSM" + kEnd, 505},
                     Form{"LaterMinorVersion", "GET / HTTP/1.2\r\nHost: a" + kEnd, 505},
                     Form{"EarlierVersion", "GET / HTTP/0.9\r\nHost: a" + kEnd, 505},
                     Form{"TwoBlanks", "GET  / HTTP/1.1\r\nHost: a" + kEnd, 400},

@@ -155,10 +155,32 @@ TEST(Tree, SyncingPutsFileAndEveryChangedDirectoryOnDiskBeforeCommitReturns) {
   });
   Writer writer(*files, "data/s3", true);
   EXPECT_FALSE(writer.put("datalake", "raw/a", {"x"}));
-  EXPECT_EQ(synced, (Names{"the file", "data/s3/datalake/raw", "data/s3/datalake", "data/s3"}));
+  EXPECT_EQ(synced, (Names{"the file", "data/s3/datalake/raw", "data/s3/datalake", "data/s3", "data"}));
   synced.clear();
   EXPECT_FALSE(writer.put("datalake", "raw/b", {"x"}));
   EXPECT_EQ(synced, (Names{"the file", "data/s3/datalake/raw"}));
+}
+
+TEST(Tree, DirectoriesOfAnAttemptThatFailedOrThatSomebodyRemovedAreSyncedAnew) {
+  auto files = make_memory_files();
+  Names synced;
+  bool failing = true;
+  files->on_change([&](std::string_view call, const fs::path& path) {
+    if (call != "fsync" || path.parent_path() == "data/tmp") return 0;
+    if (failing) return EIO;
+    synced.push_back(path.native());
+    return 0;
+  });
+  Writer writer(*files, "data/s3", true);
+  EXPECT_TRUE(writer.put("datalake", "raw/a", {"x"}));
+  failing = false;
+  const Names all{"data/s3/datalake/raw", "data/s3/datalake", "data/s3", "data"};
+  EXPECT_FALSE(writer.put("datalake", "raw/a", {"x"}));
+  EXPECT_EQ(synced, all);
+  synced.clear();
+  ASSERT_TRUE(files->remove_all("data/s3"));
+  EXPECT_FALSE(writer.put("datalake", "raw/a", {"x"}));
+  EXPECT_EQ(synced, all);
 }
 
 TEST(Tree, AKeyBesideKeysBelowItKeepsBoth) {

@@ -14,10 +14,25 @@
 namespace millrace::state {
 namespace {
 
+/// A store and what it stands on.
+struct Made {
+  std::unique_ptr<MemoryFiles> files;
+  std::unique_ptr<ManualClock> clock;
+  std::unique_ptr<Store> store;
+};
+Made in_memory() { return {nullptr, nullptr, make_memory_store()}; }
+Made on_a_journal() {
+  Made made{make_memory_files(), std::make_unique<ManualClock>(), nullptr};
+  auto store = make_journal_store(*made.files, *made.clock, {.directory = "data/state"});
+  EXPECT_TRUE(store) << store.error().detail;
+  made.store = std::move(store->store);
+  return made;
+}
+
 /// A form of the store; every form runs every case.
 struct Form {
   std::string name;
-  std::function<std::unique_ptr<Store>()> make;
+  std::function<Made()> make;
 };
 void PrintTo(const Form& form, std::ostream* out) { *out << form.name; }
 
@@ -39,7 +54,8 @@ class StoreContract : public ::testing::TestWithParam<Form> {
     return result ? Errc{} : result.error().code;
   }
 
-  std::unique_ptr<Store> store_ = GetParam().make();
+  Made made_ = GetParam().make();
+  Store* const store_ = made_.store.get();
 };
 
 TEST_P(StoreContract, GetGivesWhatWasPutLastWithItsRevision) {
@@ -166,7 +182,8 @@ TEST_P(StoreContract, CompareAndSwapOfManyThreadsLosesNoChangeAndWatchersSeeOrde
   EXPECT_TRUE(std::is_sorted(revisions.begin(), revisions.end()));
 }
 
-INSTANTIATE_TEST_SUITE_P(Forms, StoreContract, ::testing::Values(Form{"memory", make_memory_store}),
+INSTANTIATE_TEST_SUITE_P(Forms, StoreContract,
+                         ::testing::Values(Form{"memory", in_memory}, Form{"journal", on_a_journal}),
                          [](const auto& form) { return form.param.name; });
 
 }  // namespace

@@ -4,13 +4,16 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "millrace/base/files.hpp"
 #include "millrace/base/http.hpp"
 #include "millrace/base/memory_budget.hpp"
 #include "millrace/delivery/delivery.hpp"
 #include "millrace/gateway/gateway.hpp"
+#include "millrace/log/engine.hpp"
 #include "millrace/objects/tree.hpp"
+#include "millrace/snapshots/snapshots.hpp"
 #include "millrace/streams/streams.hpp"
 #include "millrace/telemetry/metrics.hpp"
 
@@ -18,8 +21,9 @@
 ///
 ///     GET  /health    200 as long as the process answers:
 ///                     {"status":"ok"|"degraded","version","uptime_seconds","storage","problems"}. Degraded: a delivery
-///                     stream's last write failed. Still 200, since who restarts a daemon for it repairs no destination
-///                     and, in memory mode, loses the records that wait for one.
+///                     stream's last write failed, {"delivery_stream","reason"}, or storage is not well:
+///                     {"part":"storage","reason"}. Still 200, since who restarts a daemon for it repairs no
+///                     destination and, in memory mode, loses the records that wait for one.
 ///     GET  /ready     200 when requests are served, else 503: {"ready":true|false}
 ///     GET  /metrics   Prometheus text 0.0.4
 ///     POST /flush     ?deadline=30s (at most 15m): delivers all that was acknowledged before; 200 {"flushed":true}, or
@@ -28,6 +32,13 @@
 ///                     config file declares; 200 {"reset":true,"objects":...}, header X-Millrace-Objects: kept|removed.
 ///                     403 with an Origin header (a browser sends it for a foreign page) or when not enabled, 409 while
 ///                     another reset runs.
+///
+///     GET  /snapshots               {"snapshots":[{"name","created","files","bytes","version"}],"last_restore"}
+///     POST /snapshots               ?name=...: makes one, while all goes on; 200 with what it is
+///     GET, DELETE /snapshots/{name}
+///     POST /snapshots/{name}/restore    202 {"restoring","kept_as"}: the daemon begins again with what is in it; what
+///                     there was is a snapshot, too. /ready says no until it serves. 409 when it cannot be read.
+///                     All but GET: 403 with an Origin header. 409 in memory mode, and while another call is at work.
 ///
 /// And the pages of LocalStack and moto that test suites poll: /_localstack/..., /health, /moto-api/reset. Their resets
 /// are the same one, under the same rules. docs/urls.md has them all.
@@ -47,6 +58,11 @@ struct Dependencies {
   /// Empty when all went well, else what is wrong.
   std::function<awaitable<std::string>()> declare_again{};
   std::string storage_mode = "memory";
+  std::function<log::EngineStatus()> storage_status{};  ///< empty: no metrics of it
+  snapshots::Snapshots* snapshots = nullptr;            ///< null: what is kept is not in files
+  std::function<void()> begin_again{};  ///< after a restore was prepared: the daemon stops, and starts, by itself
+  /// What is wrong with what is stored, or with storing more; a reason each. Empty: never anything.
+  std::function<std::vector<std::string>()> degraded{};
 };
 
 class Admin {

@@ -25,6 +25,9 @@ void md5_many(std::span<const std::string_view> keys, std::span<Uint128> out) no
 std::array<std::uint8_t, 32> sha256(std::string_view bytes) noexcept;
 std::array<std::uint8_t, 32> hmac_sha256(std::string_view key, std::string_view bytes) noexcept;
 
+/// HKDF with SHA-256 (RFC 5869), its first 32 bytes: a key for one use made of one for many.
+std::array<std::uint8_t, 32> hkdf_sha256(std::string_view key, std::string_view salt, std::string_view info) noexcept;
+
 /// AES-256-GCM under one key; the nonce must never repeat under it. Thread-safe: a context a thread.
 class Sealer {
  public:
@@ -35,6 +38,11 @@ class Sealer {
   /// `sealed` is ciphertext then tag; plain text of sealed.size() - kTagBytes bytes goes to `out`. False: forged or
   /// damaged.
   [[nodiscard]] bool open(std::span<const std::byte, kNonceBytes> nonce, std::string_view sealed, char* out) const;
+  /// The same of pieces, one behind the other. `beside` is not hidden, but cannot be changed either.
+  void seal(std::span<const std::byte, kNonceBytes> nonce, std::string_view beside,
+            std::span<const std::string_view> plain, char* out) const;
+  [[nodiscard]] bool open(std::span<const std::byte, kNonceBytes> nonce, std::string_view beside,
+                          std::string_view sealed, char* out) const;
 
  private:
   std::array<std::byte, kKeyBytes> key_;

@@ -3,7 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,6 +13,10 @@
 #include <vector>
 
 #include "millrace/base/result.hpp"
+
+namespace millrace::journal {
+class Keys;
+}
 
 /// The one table of keys: reads, validates, documents.
 namespace millrace::config {
@@ -57,7 +63,16 @@ struct Config {
   std::string account_id = "000000000000";
   std::filesystem::path data_dir = "data";  ///< relative to the working directory
   std::string storage_mode = "memory";
-  std::size_t memory_limit = 0;  ///< bytes; load() fills in what the machine suggests
+  std::string storage_sync = "always";
+  std::size_t disk_limit =
+      std::numeric_limits<std::size_t>::max();  ///< bytes, of records; unset: as far as the disk goes
+  std::string on_damage = "refuse";
+  std::string encryption = "none";
+  std::filesystem::path encryption_keys;  ///< empty: unset; relative to the working directory
+  /// Of the file above or the environment; null: none. They seal only where `encryption` is `all`.
+  std::shared_ptr<const journal::Keys> keys;
+  std::size_t file_size = 64u << 20;  ///< bytes
+  std::size_t memory_limit = 0;       ///< bytes; load() fills in what the machine suggests
   std::string auth_mode = "presence";
   std::string log_level = "info", log_format = "auto";
   std::size_t threads = 0;  ///< 0: one a CPU

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -30,10 +31,13 @@ enum class FrameKind : std::uint8_t {
   snapshot = 3  ///< of state
 };
 
+/// A flag: written again from an older file, so its positions may lie before those of earlier frames.
+inline constexpr std::uint16_t kMovedFlag = 1;
+
 /// What a frame's head says of its payload.
 struct Frame {
   FrameKind kind = FrameKind::records;
-  std::uint16_t flags = 0;   ///< none is known today
+  std::uint16_t flags = 0;   ///< kMovedFlag
   std::uint32_t key_id = 0;  ///< of the key that seals the payload; 0: it is plain
   std::uint64_t log = 0;     ///< id of the log
   std::uint64_t epoch = 0;
@@ -41,12 +45,28 @@ struct Frame {
   std::int64_t first_ms = 0;   ///< arrival of the first record
   std::int64_t last_ms = 0;    ///< arrival of the last one
   std::uint32_t count = 0;     ///< of records
-  std::uint32_t length = 0;    ///< of the payload, bytes
+  std::uint32_t length = 0;    ///< of the payload, bytes: as stored in a head, plain in all else
   std::uint32_t checksum = 0;  ///< CRC-32C of the payload as stored
   friend bool operator==(const Frame&, const Frame&) = default;
 };
 
 inline constexpr std::size_t kFrameHeadBytes = 64;
+/// Keys that seal payloads: AES-256-GCM under a key made of one of them for each file. Thread-safe.
+class Keys {
+ public:
+  using Key = std::array<std::byte, 32>;
+  virtual ~Keys() = default;
+  /// The one that seals what is written from now on; 0: nothing is sealed.
+  virtual std::uint32_t current() const noexcept = 0;
+  /// Nothing: there is no such key here.
+  virtual std::optional<Key> key(std::uint32_t id) const = 0;
+};
+/// None at all: nothing is sealed, and nothing that is sealed can be opened.
+const Keys& no_keys() noexcept;
+
+/// Positions and epochs end below this: what comes after those that are stored can always be counted on from them.
+inline constexpr std::uint64_t kCountMax = std::uint64_t{1} << 63;
+
 /// A frame is one record of the largest size, or many that together are no larger.
 inline constexpr std::uint32_t kFramePayloadBytesMax = 16u << 20;
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
@@ -10,9 +11,17 @@
 
 #include "millrace/base/awaitable.hpp"
 #include "millrace/base/clock.hpp"
+#include "millrace/base/files.hpp"
 #include "millrace/base/memory_budget.hpp"
 #include "millrace/base/result.hpp"
 #include "millrace/log/record.hpp"
+
+namespace millrace {
+class Random;
+}
+namespace millrace::journal {
+class Keys;
+}
 
 /// The engine seam: what a record log must do, local today, replicated later. The same contract test runs on every
 /// engine. Design: docs/architecture.md, "The log".
@@ -33,12 +42,16 @@ using Error = ErrorOf<Errc>;
 template <class T = void>
 using Result = ResultOf<T, Error>;
 
+class Log;
+
 /// A promise that staged records become readable. Cheap to copy; committed() resolves it.
 struct Ticket {
   LogId log;
   Epoch epoch;
-  Position end;           ///< position after the last staged record
-  bool committed = true;  ///< already so when stage() returned (memory mode): committed() need not be awaited
+  Position end;            ///< position after the last staged record
+  bool committed = true;   ///< already so when stage() returned (memory mode): committed() need not be awaited
+  std::uint64_t turn = 0;  ///< the engine's own: when
+  std::shared_ptr<Log> holder = {};  ///< the engine's own: whose
 };
 
 struct Staged {
@@ -47,12 +60,12 @@ struct Staged {
   Ticket ticket;
 };
 
-/// A moment's ends of a log. All counts only grow.
+/// A moment's ends of a log. All counts only grow, but begin anew with the process.
 struct Progress {
-  Position horizon;                  ///< oldest readable record, or `tip` when none is
-  Position tip;                      ///< position the next committed record will have (in this epoch)
-  std::int64_t tip_arrival_ms;       ///< arrival of the newest committed record; 0 when there never was one
-  std::uint64_t records_total;       ///< ever committed
+  Position horizon;             ///< oldest readable record, or `tip` when none is; a lower bound where it is in a file
+  Position tip;                 ///< position the next committed record will have (in this epoch)
+  std::int64_t tip_arrival_ms;  ///< arrival of the newest committed record; 0 when there never was one
+  std::uint64_t records_total;  ///< ever committed
   std::uint64_t data_bytes_total;    ///< of data, ever committed
   std::uint64_t stored_bytes_total;  ///< heads, keys and data, ever committed
   std::uint64_t stored_bytes;        ///< held now
@@ -120,6 +133,20 @@ struct LogOptions {
   Position first{0};
 };
 
+/// How an engine is, for health and metrics.
+struct EngineStatus {
+  bool full = false;                  ///< the disk, or its limit: records are refused
+  std::uint64_t file_bytes = 0;       ///< on disk
+  bool failing = false;               ///< the last write failed
+  std::uint64_t failed_writes = 0;    ///< since the start
+  std::uint64_t damaged_reads = 0;    ///< frames that could not be read, since the start
+  std::uint64_t evicted_chunks = 0;   ///< of records whose memory was given back as they are in files, since the start
+  std::uint64_t file_reads = 0;       ///< pages of records that were read out of files, since the start
+  std::uint64_t rewritten_bytes = 0;  ///< of records that were moved from one file to another, since the start
+  std::uint64_t damage_found = 0;     ///< places that the start found damaged, and went on without
+  std::span<const std::string> damage{};  ///< the first of them, as text; lives as long as the engine
+};
+
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -131,15 +158,59 @@ class Engine {
   virtual awaitable<Result<>> remove(LogId id) = 0;
   /// Resolves when all of the tickets are committed; the first failure otherwise.
   virtual awaitable<Result<>> committed(std::span<const Ticket> tickets) = 0;
+  /// Memory is nearly full, and room is being made: who is about to stage better waits for that. Asked for each put.
+  virtual bool short_of_room() const noexcept { return false; }
+  /// Until some was made or could not be.
+  virtual awaitable<void> wait_for_room() { co_return; }
+  /// At a start, when all logs that are wanted have been opened or created: what is left of others is dropped.
+  virtual void forget_unopened() {}
+  virtual EngineStatus status() const noexcept { return {}; }
+  /// All that is committed, as files in a directory of its own that an engine can begin with. Commits go on. Blocking;
+  /// what is not on disk when it returns is the directory's name.
+  /// @param directory  made here; nothing is left of it after an error. ENOTSUP: what is kept here is not in files
+  virtual FileResult<SnapshotFiles> snapshot(const std::filesystem::path& directory);
 };
 
-/// The local engine, memory form: chunks from 16 KiB doubling to 1 MiB in reused huge-page regions, accounted to
-/// Account::chunks. One retention sweep a minute on the domain clock for all logs, and one when the budget refuses.
-/// Free memory is kept as far as the budget has room for it. The clock outlives the engine and its logs; the budget
-/// outlives every RecordRun too.
+/// The local engine: chunks from 16 KiB doubling to 1 MiB in reused huge-page regions, accounted to Account::chunks.
+/// One retention sweep a minute on the domain clock for all logs, and one when the budget refuses. Free memory is kept
+/// as far as the budget has room for it. The clock outlives the engine and its logs; the budget outlives every
+/// RecordRun too.
 struct MemoryEngineOptions {
   std::chrono::milliseconds sweep_every = std::chrono::minutes{1};
 };
 std::unique_ptr<Engine> make_memory_engine(Clock& clock, MemoryBudget& budget, MemoryEngineOptions options = {});
+
+/// As above, but what memory has no room for goes to files in `directory`, which is emptied when they are first needed:
+/// they are of no use to another engine.
+struct SpillOptions {
+  std::filesystem::path directory;
+  std::uint64_t file_bytes = 64u << 20;
+  std::uint64_t disk_limit = UINT64_MAX;
+  std::chrono::milliseconds sweep_every = std::chrono::minutes{1};
+  const journal::Keys* keys = nullptr;  ///< seal what is written; null: it is plain. Outlive the engine and its logs
+  Random* random = nullptr;             ///< the same; needed with keys
+};
+/// @param files, threads  outlive the engine and its logs
+std::unique_ptr<Engine> make_spilling_engine(Clock& clock, MemoryBudget& budget, Files& files, FileThreads& threads,
+                                             SpillOptions options);
+
+/// The local engine, durable form: a record is committed when the journal in `directory` has it.
+struct DurableEngineOptions {
+  std::filesystem::path directory;
+  bool sync = true;  ///< storage.sync: always. Else committed is what is written
+  std::uint64_t file_bytes = 64u << 20;
+  std::uint64_t disk_limit = UINT64_MAX;
+  bool serve_damaged = false;  ///< storage.on_damage: serve. Else damage found at the start refuses it
+  std::chrono::milliseconds sweep_every = std::chrono::minutes{1};
+  /// Seal what is written and open what was; null: what is written is plain. Outlive the engine and its logs.
+  const journal::Keys* keys = nullptr;
+  Random* random = nullptr;  ///< the same; needed with keys
+};
+/// Logs that are in the files are there for open(). @param files, threads  outlive the engine and its logs
+/// @error damaged, write_failed, full; the detail is for the user. write_failed too when a key is missing that
+/// something
+///        in the files needs
+Result<std::unique_ptr<Engine>> make_durable_engine(Clock& clock, MemoryBudget& budget, Files& files,
+                                                    FileThreads& threads, DurableEngineOptions options);
 
 }  // namespace millrace::log

@@ -11,7 +11,7 @@
 #include "millrace/base/memory_budget.hpp"
 #include "millrace/base/result.hpp"
 
-/// Listeners and HTTP/1.1. Implements http::ResponseWriter and http::Body.
+/// Listeners, HTTP/1.1 and HTTP/2 with prior knowledge. Implements http::ResponseWriter and http::Body.
 namespace millrace::net {
 
 enum class Errc {
@@ -39,8 +39,9 @@ struct ListenerOptions {
 };
 
 struct Stats {
-  std::uint64_t connections = 0, accepted = 0, requests = 0, rejected = 0;
-  std::uint64_t timed_out = 0;  ///< connections whose peer let a deadline pass
+  std::uint64_t connections = 0, accepted = 0, requests = 0;
+  std::uint64_t rejected = 0;   ///< requests that are none, and connections ended for their frames
+  std::uint64_t timed_out = 0;  ///< connections, and single requests of HTTP/2, whose peer let a deadline pass
   std::uint64_t cut = 0;        ///< connections ended to make room for others
 };
 

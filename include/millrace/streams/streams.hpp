@@ -68,6 +68,8 @@ struct Stream {
   bool created_settled = false;  ///< the first transition (CREATING) is over: a pending one is UPDATING
   bool deleting = false;
   std::chrono::hours retention{24};
+  /// Records that arrived before were past a shorter retention: they never come back.
+  TimePoint records_since{};
   Tags tags;
   std::vector<std::shared_ptr<const Shard>> shards;  ///< by index, closed ones too
 
@@ -123,6 +125,8 @@ class Streams {
   virtual Clock& clock() noexcept = 0;
 };
 
+/// Takes up what the store holds of an earlier run: the logs of its streams are opened, or made where the engine has
+/// none. Throws std::runtime_error when something of it cannot be read.
 awaitable<std::unique_ptr<Streams>> make_streams(Clock& clock, Random& random, state::Store& store, log::Engine& engine,
                                                  Options options);
 

@@ -169,6 +169,8 @@ void put_records_now(Context& context, std::string_view body, Reply& reply, std:
 }
 
 awaitable<void> put_records(Context& context, std::string_view body, Reply& reply) {
+  log::Engine& engine = context.environment.streams.engine();
+  if (engine.short_of_room()) co_await engine.wait_for_room();
   std::vector<log::Ticket> open;
   put_records_now(context, body, reply, open);
   if (!open.empty()) co_await await_commits(context, open, reply);

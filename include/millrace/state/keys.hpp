@@ -1,0 +1,28 @@
+#pragma once
+#include <string_view>
+
+/// All that is lasting beside records and objects, in one place: a layer that keeps something declares it here. Every
+/// value says its own form, or is as simple as it is described.
+namespace millrace::state::keys {
+
+// ---- streams
+/// `<stream name>`: a stream with its tags, retention and shard map (JSON). The logs' ids follow from it.
+inline constexpr std::string_view kStreams = "streams/";
+/// `<stream name>`: the creation second of the last shard of a deleted stream (decimal), while a new one of that name
+/// could get the same.
+inline constexpr std::string_view kStreamSeconds = "stream-seconds/";
+/// The key of shard iterators (base64).
+inline constexpr std::string_view kIteratorSecret = "iterators/secret";
+
+// ---- delivery
+/// `<delivery stream name>`: a delivery stream with its version, checkpoints and planned ranges (JSON with a `form`).
+inline constexpr std::string_view kDelivery = "delivery/";
+
+// ---- names of numbers
+inline constexpr std::string_view kStreamIncarnations = "streams/incarnation";
+inline constexpr std::string_view kIteratorStarts = "iterators/start";
+inline constexpr std::string_view kDeliveryIncarnations = "delivery";
+
+// Not here: APIs and their ids, which the configuration declares and every start deploys.
+
+}  // namespace millrace::state::keys

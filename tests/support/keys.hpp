@@ -1,0 +1,35 @@
+#pragma once
+#include <cstdint>
+#include <map>
+
+#include "millrace/base/files.hpp"
+#include "millrace/journal/frame.hpp"
+
+namespace millrace::test {
+
+/// Keys of one byte each, by id; the highest seals.
+struct SealingKeys final : journal::Keys {
+  SealingKeys(std::initializer_list<std::pair<const std::uint32_t, int>> all) : bytes(all) {}
+  std::uint32_t current() const noexcept override { return seals && !bytes.empty() ? bytes.rbegin()->first : 0; }
+  std::optional<Key> key(std::uint32_t id) const override {
+    const auto found = bytes.find(id);
+    if (found == bytes.end()) return std::nullopt;
+    Key key;
+    key.fill(static_cast<std::byte>(found->second));
+    return key;
+  }
+  std::map<std::uint32_t, int> bytes;
+  bool seals = true;
+};
+
+/// The files in `directory` that hold the text.
+inline std::vector<std::string> files_with(Files& files, const std::filesystem::path& directory,
+                                           std::string_view text) {
+  std::vector<std::string> found;
+  const auto names = *files.list(directory);
+  for (const std::string& name : names)
+    if (files.read_all(directory / name, std::size_t{1} << 30)->find(text) != std::string::npos) found.push_back(name);
+  return found;
+}
+
+}  // namespace millrace::test
