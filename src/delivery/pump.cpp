@@ -180,6 +180,7 @@ awaitable<bool> Pump::step() {
     co_await deliver(plan);
     co_return true;
   }
+  const std::uint64_t asked = flushes_asked();
   look_up_shards();
   const Snapshot snapshot = look_at_shards();
   const bool pending = std::any_of(snapshot.begin(), snapshot.end(),
@@ -200,7 +201,10 @@ awaitable<bool> Pump::step() {
   publish(oldest);
   answer_flushes();
   const TimePoint due = *oldest + std::max(spec_.s3.interval, kIntervalMin);
-  const bool partial = flush_wanted() || source_gone_ || dependencies_.clock.now() >= due;
+  // It may want records that came after the look: one object of all of them, not two.
+  const bool flush = flush_wanted();
+  if (flush && flushes_asked() != asked) co_return true;
+  const bool partial = flush || source_gone_ || dependencies_.clock.now() >= due;
   const std::optional<std::uint64_t> have = buffered(snapshot);
   if (partial || !have || *have >= bytes_max_) {
     std::optional<Plan> plan = co_await make_plan(snapshot, partial);
@@ -548,13 +552,10 @@ awaitable<bool> Pump::back_off() {
   const auto jitter =
       static_cast<std::int64_t>(dependencies_.random.next() % static_cast<std::uint64_t>(longest.count() / 2));
   const TimePoint until = dependencies_.clock.now() + longest / 2 + std::chrono::milliseconds{jitter};
-  const auto asked = [&] {
-    return published_.with([](const Published& published) { return published.flushes_asked; });
-  };
-  const std::uint64_t asked_before = asked();
+  const std::uint64_t asked_before = flushes_asked();
   while (!stopping()) {
     if (co_await wake_.wait(dependencies_.clock, until, tasks_.stop_token()) == WakeUp::Why::deadline) break;
-    if (asked() != asked_before) break;
+    if (flushes_asked() != asked_before) break;
   }
   co_return !stopping();
 }
@@ -568,6 +569,10 @@ void Pump::publish(std::optional<TimePoint> oldest) {
     published.shards.swap(shards);
     published.oldest = oldest;
   });
+}
+
+std::uint64_t Pump::flushes_asked() const {
+  return published_.with([](const Published& published) { return published.flushes_asked; });
 }
 
 bool Pump::flush_wanted() const {

@@ -121,6 +121,7 @@ class Pump {
   awaitable<bool> back_off();
 
   void publish(std::optional<TimePoint> oldest);
+  std::uint64_t flushes_asked() const;  ///< since the start
   bool flush_wanted() const;
   void answer_flushes();
   static bool reached(const Published& published, const Flush& flush);

@@ -362,6 +362,21 @@ TEST(Flush, DeliversEverythingAcknowledgedBeforeItAlsoWhatWasNotReadYet) {
   EXPECT_EQ(world.objects().size(), 3u);
 }
 
+TEST(Flush, TakesWhatCameWhileTheDeliveryStreamLookedIntoTheSameObject) {
+  World world;
+  world.begin();
+  std::optional<test::Started<std::vector<FlushFailure>>> flush;
+  world.before_next_read([&] {
+    world.put("second");
+    flush.emplace(test::start(world.io(), world.delivery->flush(std::chrono::steady_clock::now() + 20s)));
+  });
+  world.put("first.");
+  world.settle();
+  ASSERT_TRUE(flush && flush->done());
+  ASSERT_EQ(world.objects().size(), 1u);
+  EXPECT_EQ(world.objects().begin()->second, "first.second");
+}
+
 TEST(Flush, WaitsForAWriteUnderWayAndEndsABackOff) {
   World world;
   world.begin(1, 1, 60s);

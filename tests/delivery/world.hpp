@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <cerrno>
 #include <functional>
 #include <map>
@@ -54,6 +56,62 @@ class FaultyStore final : public state::Store {
   awaitable<state::Result<>> clear() override { return inner->clear(); }
 };
 
+/// A memory engine whose reads can be looked in on.
+class ObservedEngine final : public log::Engine {
+ public:
+  explicit ObservedEngine(std::unique_ptr<log::Engine> inner) : inner_(std::move(inner)) {}
+  std::shared_ptr<std::function<void()>> before_read = std::make_shared<std::function<void()>>();
+
+  awaitable<log::Result<std::shared_ptr<log::Log>>> create(log::LogId id, log::LogOptions options) override {
+    return observed(inner_->create(id, options));
+  }
+  awaitable<log::Result<std::shared_ptr<log::Log>>> open(log::LogId id) override { return observed(inner_->open(id)); }
+  awaitable<log::Result<>> remove(log::LogId id) override { return inner_->remove(id); }
+  awaitable<log::Result<>> committed(std::span<const log::Ticket> tickets) override {
+    return inner_->committed(tickets);
+  }
+
+ private:
+  class Observed final : public log::Log {
+   public:
+    Observed(std::shared_ptr<log::Log> inner, std::shared_ptr<std::function<void()>> before_read)
+        : inner_(std::move(inner)), before_read_(std::move(before_read)) {}
+    log::LogId id() const noexcept override { return inner_->id(); }
+    log::Epoch epoch() const noexcept override { return inner_->epoch(); }
+    log::Result<log::Staged> stage(log::Epoch epoch, const log::BatchView& batch,
+                                   std::optional<log::Position> expected) override {
+      return inner_->stage(epoch, batch, expected);
+    }
+    awaitable<log::Result<log::ReadBatch>> read(log::ReadRequest request) override {
+      if (const auto what = std::exchange(*before_read_, {})) {
+        what();
+        co_await boost::asio::post(co_await boost::asio::this_coro::executor, use_awaitable);  // what it started runs
+      }
+      co_return co_await inner_->read(std::move(request));
+    }
+    awaitable<log::Result<bool>> wait_stored(std::uint64_t total, TimePoint deadline, std::stop_token stop) override {
+      return inner_->wait_stored(total, deadline, std::move(stop));
+    }
+    awaitable<log::Result<log::Position>> seek(TimePoint at) override { return inner_->seek(at); }
+    log::Progress progress() const noexcept override { return inner_->progress(); }
+    void set_retention(std::chrono::milliseconds retention) override { inner_->set_retention(retention); }
+    awaitable<log::Result<>> trim(log::Position position) override { return inner_->trim(position); }
+    awaitable<log::Result<log::Position>> end(log::Epoch epoch) override { return inner_->end(epoch); }
+
+   private:
+    const std::shared_ptr<log::Log> inner_;
+    const std::shared_ptr<std::function<void()>> before_read_;
+  };
+
+  awaitable<log::Result<std::shared_ptr<log::Log>>> observed(awaitable<log::Result<std::shared_ptr<log::Log>>> made) {
+    auto log = co_await std::move(made);
+    if (!log) co_return log;
+    co_return std::shared_ptr<log::Log>(std::make_shared<Observed>(std::move(*log), before_read));
+  }
+
+  const std::unique_ptr<log::Engine> inner_;
+};
+
 using Objects = std::map<std::string, std::string>;  // path below s3/ -> content
 
 class World {
@@ -88,7 +146,7 @@ class World {
   std::unique_ptr<MemoryFiles> files = make_memory_files({.loses_unsynced = true});
 
  private:
-  std::unique_ptr<log::Engine> engine_ = log::make_memory_engine(clock, budget);
+  std::unique_ptr<ObservedEngine> engine_ = std::make_unique<ObservedEngine>(log::make_memory_engine(clock, budget));
 
  public:
   std::unique_ptr<streams::Streams> streams;
@@ -181,6 +239,8 @@ class World {
   std::vector<FlushFailure> flush(std::chrono::milliseconds patience = 20s) {
     return run(delivery->flush(std::chrono::steady_clock::now() + patience));
   }
+  /// Called, on the core, before the next read of a log.
+  void before_next_read(std::function<void()> what) { *engine_->before_read = std::move(what); }
   void stop_delivery() {
     run(delivery->stop());
     settle();
