@@ -179,6 +179,18 @@ class SystemFiles final : public Files {
     return open_as("open", path, O_RDWR);
   }
 
+  FileResult<std::unique_ptr<File>> open_direct(const fs::path& path) override {
+    Descriptor fd(open_retrying(path, O_RDWR | O_DIRECT));
+    if (!fd) return file_error(errno, "open", path);
+    struct statx info {};
+    if (::statx(fd.get(), "", AT_EMPTY_PATH, STATX_DIOALIGN, &info) != 0) return file_error(errno, "statx", path);
+    // Where the system does not say what it asks for, a write may still be refused.
+    const bool can = (info.stx_mask & STATX_DIOALIGN) != 0 && info.stx_dio_offset_align != 0 &&
+                     kDirectBytes % info.stx_dio_offset_align == 0 && kDirectMemory % info.stx_dio_mem_align == 0;
+    if (!can) return file_error(EINVAL, "open", path);
+    return std::unique_ptr<File>(std::make_unique<SystemFile>(std::move(fd), path));
+  }
+
   FileResult<> rename(const fs::path& from, const fs::path& to) override {
     if (::rename(from.c_str(), to.c_str()) == 0) return {};
     const int error_number = errno;

@@ -168,6 +168,34 @@ class MemoryFile final : public File {
   std::uint64_t written_ = 0;
 };
 
+/// Asks for what a system asks for.
+class DirectFile final : public File {
+ public:
+  DirectFile(std::unique_ptr<File> file, fs::path path) : file_(std::move(file)), path_(std::move(path)) {}
+
+  FileResult<> append(std::span<const ByteView>) override { return file_error(EINVAL, "write", path_); }
+  FileResult<> write_at(std::uint64_t offset, std::span<const ByteView> pieces) override {
+    const bool aligned = pieces.size() == 1 && offset % kDirectBytes == 0 && pieces[0].size() % kDirectBytes == 0 &&
+                         reinterpret_cast<std::uintptr_t>(pieces[0].data()) % kDirectMemory == 0;
+    if (!aligned) return file_error(EINVAL, "write", path_);
+    return file_->write_at(offset, pieces);
+  }
+  FileResult<std::string> read_at(std::uint64_t offset, std::size_t size) override {
+    return file_->read_at(offset, size);
+  }
+  FileResult<std::uint64_t> read_into(std::uint64_t offset, std::span<const std::span<char>> pieces) override {
+    return file_->read_into(offset, pieces);
+  }
+  void will_read(std::uint64_t offset, std::uint64_t size) noexcept override { file_->will_read(offset, size); }
+  FileResult<> allocate(std::uint64_t size) override { return file_->allocate(size); }
+  FileResult<std::uint64_t> size() override { return file_->size(); }
+  FileResult<> sync(bool data_only) override { return file_->sync(data_only); }
+
+ private:
+  const std::unique_ptr<File> file_;
+  const fs::path path_;
+};
+
 class InMemory final : public MemoryFiles {
  public:
   explicit InMemory(MemoryFilesOptions options) : options_(options) {}
@@ -256,6 +284,11 @@ class InMemory final : public MemoryFiles {
   }
   FileResult<std::unique_ptr<File>> open(const fs::path& path) override { return open_as(path, false); }
   FileResult<std::unique_ptr<File>> open_writable(const fs::path& path) override { return open_as(path, true); }
+  FileResult<std::unique_ptr<File>> open_direct(const fs::path& path) override {
+    auto file = open_as(path, true);
+    if (!file) return file.error();
+    return std::unique_ptr<File>(std::make_unique<DirectFile>(std::move(*file), path));
+  }
   FileResult<> rename(const fs::path& from, const fs::path& to) override {
     if (const int fault = (*faults_)("rename", to)) return file_error(fault, "rename", from);
     std::lock_guard lock(mutex_);

@@ -60,8 +60,8 @@ Shelf::Options shelf_options(const Options& options) {
 }
 
 Writer::Options writer_options(const Options& options) {
-  return {options.directory,  options.sync, options.file_bytes, options.commit_bytes_max,
-          options.disk_limit, options.keys, options.random};
+  return {options.directory,        options.sync,       options.direct, options.file_bytes,
+          options.commit_bytes_max, options.disk_limit, options.keys,   options.random};
 }
 
 }  // namespace

@@ -46,6 +46,7 @@ class OnlookingFiles final : public Files {
 
   FileResult<std::unique_ptr<File>> create(const fs::path& path) override { return refused(path); }
   FileResult<std::unique_ptr<File>> open_writable(const fs::path& path) override { return refused(path); }
+  FileResult<std::unique_ptr<File>> open_direct(const fs::path& path) override { return refused(path); }
   FileResult<> rename(const fs::path& from, const fs::path&) override { return refused(from); }
   FileResult<> link(const fs::path&, const fs::path& to) override { return refused(to); }
   FileResult<std::uint64_t> names_of(const fs::path& path) override { return files_.names_of(path); }

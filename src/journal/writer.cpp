@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
+#include <new>
 
 #include "journal/walk.hpp"
 #include "millrace/base/random.hpp"
@@ -16,9 +18,9 @@ constexpr std::size_t kSyncedAlignment = 512;
 constexpr std::size_t kZerosBytes = 256 * 1024;
 constexpr std::uint64_t kZerosSyncedBytes = 8u << 20;  // written before the next sync: no long queue before a commit's
 
-const std::string& zeros() {
-  static const std::string bytes(kZerosBytes, '\0');
-  return bytes;
+ByteView zeros() {
+  alignas(kDirectMemory) static char bytes[kZerosBytes];
+  return {bytes, kZerosBytes};
 }
 
 std::string file_head(Generation generation, Lsn previous_end, const FileSalt& salt, bool synced, std::int64_t now_ms) {
@@ -41,7 +43,34 @@ Error no_number_left() { return {Errc::write_failed, "the journal has no number 
 
 constexpr std::uint64_t aligned(std::uint64_t offset, std::size_t to) noexcept { return (offset + to - 1) / to * to; }
 
+static_assert(kSyncedAlignment % kDirectBytes == 0 && kFileHeadBytes % kDirectBytes == 0);
+
+/// Copies and sums up in turns: what was copied is still in the processor's memory.
+std::uint32_t copied_checksum(std::span<const ByteView> pieces, char* to) noexcept {
+  constexpr std::size_t kAtOnce = 32 * 1024;
+  std::uint32_t checksum = 0;
+  for (ByteView piece : pieces) {
+    while (!piece.empty()) {
+      const ByteView some = piece.substr(0, kAtOnce);
+      std::memcpy(to, some.data(), some.size());
+      checksum = crc32c({to, some.size()}, checksum);
+      to += some.size();
+      piece.remove_prefix(some.size());
+    }
+  }
+  return checksum;
+}
+
 }  // namespace
+
+char* AlignedBuffer::make(std::size_t bytes) {
+  if (bytes <= bytes_) return memory_.get();
+  bytes_ = aligned(bytes, kDirectMemory);
+  memory_.reset();
+  memory_.reset(static_cast<char*>(std::aligned_alloc(kDirectMemory, bytes_)));
+  if (!memory_) throw std::bad_alloc();
+  return memory_.get();
+}
 
 Result<> begin_behind(Files& files, const std::filesystem::path& directory, Generation last, std::int64_t now_ms) {
   const std::filesystem::path path = file_path(directory, last);
@@ -178,9 +207,14 @@ Result<Writer::Open> Writer::fill(const std::filesystem::path& unfinished, std::
     return error_of(synced.error());
   }
   made.file = std::move(file);
-  if (options_.sync && made.bytes > kFileHeadBytes) {
+  if (made.bytes == kFileHeadBytes) return made;
+  if (options_.direct)
+    if (auto direct = files_.open_direct(path)) made.direct = std::move(*direct);
+  // What is written in whole sectors, past pages, reads nothing first.
+  const bool nothing_ahead = recycled && made.direct;
+  if (options_.sync && !nothing_ahead) {
     // By a handle of its own: a failure that this one is told, the committing one is told as well.
-    if (auto zeroed = files_.open_writable(path)) {
+    if (auto zeroed = made.direct ? files_.open_direct(path) : files_.open_writable(path)) {
       auto ahead = std::make_shared<Ahead>();
       ahead->file = std::move(*zeroed);
       ahead->generation = made.generation;
@@ -209,7 +243,7 @@ bool Writer::work_ahead() {
     std::lock_guard piece(zeroing_);
     if (!ahead_of_use()) return false;
     const std::uint64_t size = std::min<std::uint64_t>(kZerosBytes, ahead->bytes - ahead->done);
-    const std::array<ByteView, 1> pieces{ByteView(zeros()).substr(0, size)};
+    const std::array<ByteView, 1> pieces{zeros().substr(0, size)};
     done = ahead->file->write_at(ahead->done, pieces);
     ahead->done += size;
   }
@@ -336,19 +370,32 @@ Result<> Writer::find_key() {
   return {};
 }
 
-std::span<const ByteView> Writer::store(Frame& frame, Lsn lsn, const OutFrame& out) {
+std::span<const ByteView> Writer::store(Frame& frame, Lsn lsn, const OutFrame& out, char* to) {
   frame.key_id = key_id_;
   frame.length = key_id_ ? kSealBytes : 0;
   for (const ByteView piece : out.payload) frame.length += static_cast<std::uint32_t>(piece.size());
-  if (!key_id_) return out.payload;
-  char* to = sealed_.data() + sealed_bytes_;
-  sealer_->seal(frame, lsn, sealed_frames_++, out.payload, to);
-  sealed_bytes_ += frame.length;
-  sealed_piece_ = {to, frame.length};
-  return std::span(&sealed_piece_, 1);
+  std::span<const ByteView> stored = out.payload;
+  if (key_id_) {
+    char* const sealed = to ? to : sealed_.data() + sealed_bytes_;
+    sealer_->seal(frame, lsn, sealed_frames_++, out.payload, sealed);
+    if (!to) sealed_bytes_ += frame.length;
+    stored_piece_ = {sealed, frame.length};
+    stored = {&stored_piece_, 1};
+  } else if (to) {
+    frame.checksum = copied_checksum(out.payload, to);
+    stored_piece_ = {to, frame.length};
+    return {&stored_piece_, 1};
+  }
+  frame.checksum = 0;
+  for (const ByteView piece : stored) frame.checksum = crc32c(piece, frame.checksum);
+  return stored;
 }
 
-void Writer::layout(std::span<const OutFrame> frames, std::int64_t now_ms) {
+std::size_t Writer::alignment() const noexcept {
+  return options_.sync || current_.direct ? kSyncedAlignment : kAlignment;
+}
+
+void Writer::layout(std::span<const OutFrame> frames, char* image, std::int64_t now_ms) {
   std::size_t payload_pieces = 0;
   std::size_t payload_bytes = 0;
   for (const OutFrame& out : frames) {
@@ -356,7 +403,7 @@ void Writer::layout(std::span<const OutFrame> frames, std::int64_t now_ms) {
     for (const ByteView piece : out.payload) payload_bytes += piece.size();
   }
   // At once: views into it must stay good.
-  if (key_id_) sealed_.resize(payload_bytes + frames.size() * kSealBytes);
+  if (key_id_ && !image) sealed_.resize(payload_bytes + frames.size() * kSealBytes);
   sealed_bytes_ = 0;
   heads_.resize(kCommitHeadBytes + frames.size() * kFrameHeadBytes);
   pieces_.clear();
@@ -370,19 +417,18 @@ void Writer::layout(std::span<const OutFrame> frames, std::int64_t now_ms) {
   for (const OutFrame& out : frames) {
     Frame& frame = frames_.emplace_back(out.frame);
     places_.push_back(make_lsn(current_.generation, at));
-    const std::span<const ByteView> stored = store(frame, places_.back(), out);
-    frame.checksum = 0;
-    for (const ByteView piece : stored) frame.checksum = crc32c(piece, frame.checksum);
+    char* const to = image ? image + (at - offset_) + kFrameHeadBytes : nullptr;
+    const std::span<const ByteView> stored = store(frame, places_.back(), out, to);
     encode_frame_head(frame, places_.back(), head);
     pieces_.emplace_back(head, kFrameHeadBytes);
     pieces_.insert(pieces_.end(), stored.begin(), stored.end());
     head += kFrameHeadBytes;
     const std::uint64_t end = at + kFrameHeadBytes + frame.length;
     at = aligned(end, kAlignment);
-    if (at > end) pieces_.push_back(ByteView(zeros()).substr(0, at - end));
+    if (at > end) pieces_.push_back(zeros().substr(0, at - end));
   }
-  const std::uint64_t end = aligned(at, options_.sync ? kSyncedAlignment : kAlignment);
-  if (end > at) pieces_.push_back(ByteView(zeros()).substr(0, end - at));
+  const std::uint64_t end = aligned(at, alignment());
+  if (end > at) pieces_.push_back(zeros().substr(0, end - at));
   CommitHead commit;
   commit.synced = Lsn{synced_.load(std::memory_order_acquire)};
   commit.follows = current_.follows;
@@ -390,6 +436,25 @@ void Writer::layout(std::span<const OutFrame> frames, std::int64_t now_ms) {
   commit.frames = static_cast<std::uint32_t>(frames.size());
   commit.written_ms = now_ms;
   encode_commit_head(commit, make_lsn(current_.generation, offset_), heads_.data());
+}
+
+void Writer::put_into(char* image) {
+  std::size_t at = 0;
+  for (const ByteView piece : pieces_) {
+    if (piece.data() != image + at) std::memcpy(image + at, piece.data(), piece.size());  // payloads are there
+    at += piece.size();
+  }
+  pieces_.assign({ByteView(image, at)});
+}
+
+FileResult<> Writer::write() {
+  if (current_.direct) {
+    auto done = current_.direct->write_at(offset_, pieces_);
+    if (done || done.error().error_number != EINVAL) return done;
+    // A file system that does not say what it asks for.
+    current_.direct.reset();
+  }
+  return current_.file->write_at(offset_, pieces_);
 }
 
 Result<std::span<const Lsn>> Writer::commit(std::span<const OutFrame> frames, std::int64_t now_ms) {
@@ -405,10 +470,12 @@ Result<std::span<const Lsn>> Writer::commit(std::span<const OutFrame> frames, st
     announce_next();
     return ready.error();
   }
-  layout(frames, now_ms);
-  auto done = current_.file->write_at(offset_, pieces_);
+  char* const image = current_.direct ? image_.make(bytes) : nullptr;
+  layout(frames, image, now_ms);
+  if (image) put_into(image);
+  auto done = write();
   const bool written = static_cast<bool>(done);
-  if (done && options_.sync) done = current_.file->sync(true);
+  if (done && options_.sync) done = (current_.direct ? *current_.direct : *current_.file).sync(true);
   if (!done) {
     // Whatever of it is on disk, or comes there late, counts for nothing. What a failed sync leaves behind in the page
     // cache is not known, so the file is not written to again; after a failed write what came before can be synced.

@@ -1,6 +1,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <mutex>
@@ -23,6 +24,20 @@ struct OutFrame {
   std::span<const ByteView> payload;
 };
 
+/// Memory from which a file is written to directly.
+class AlignedBuffer {
+ public:
+  /// At least so many bytes; what was in it is gone.
+  char* make(std::size_t bytes);
+
+ private:
+  struct Free {
+    void operator()(char* memory) const noexcept { std::free(memory); }
+  };
+  std::unique_ptr<char, Free> memory_;
+  std::size_t bytes_ = 0;
+};
+
 /// Puts commits into files, one after the other, and makes the files. Knows of no threads: commit() is called by one at
 /// a time, what belongs to the making of files and to the sync behind commits by another one.
 ///
@@ -32,7 +47,7 @@ class Writer {
  public:
   struct Options {
     std::filesystem::path directory = {};
-    bool sync = true;
+    bool sync = true, direct = false;
     std::uint64_t file_bytes = 64u << 20;
     std::size_t commit_bytes_max = 8u << 20;
     std::uint64_t disk_limit = UINT64_MAX;
@@ -81,6 +96,7 @@ class Writer {
  private:
   struct Open {
     std::shared_ptr<File> file;
+    std::unique_ptr<File> direct;  // the same, for commits; null: they go by `file`
     Generation generation;
     std::uint64_t bytes = 0;
     Lsn previous_end;
@@ -105,9 +121,14 @@ class Writer {
   void announce_next();
   Result<> room_for(std::span<const OutFrame> frames, std::uint64_t bytes, std::int64_t now_ms);
   Result<> find_key();
-  void layout(std::span<const OutFrame> frames, std::int64_t now_ms);
-  /// The payload as it is stored, in pieces.
-  std::span<const ByteView> store(Frame& frame, Lsn lsn, const OutFrame& out);
+  /// @param image  where payloads are to be put, at their places; null: nowhere
+  void layout(std::span<const OutFrame> frames, char* image, std::int64_t now_ms);
+  /// The payload as it is stored, in pieces; or at `to`, when there is one.
+  std::span<const ByteView> store(Frame& frame, Lsn lsn, const OutFrame& out, char* to);
+  /// What was laid out, into memory from which it is written in one piece.
+  void put_into(char* image);
+  FileResult<> write();
+  std::size_t alignment() const noexcept;
   void kept();
   std::shared_ptr<Ahead> ahead_of_use();
 
@@ -127,7 +148,8 @@ class Writer {
   std::vector<Lsn> places_;
   std::string sealed_;  // payloads of the commit under way
   std::size_t sealed_bytes_ = 0;
-  ByteView sealed_piece_;
+  AlignedBuffer image_;  // the commit under way as it will lie in the file, when it goes there directly
+  ByteView stored_piece_;
   std::optional<FileSealer> sealer_;
   Generation sealer_file_;
   std::uint32_t key_id_ = 0;         // of sealer_; 0: payloads are plain

@@ -243,6 +243,7 @@ std::unique_ptr<Engine> make_spilling_engine(Clock& clock, MemoryBudget& budget,
     journal::Options journal_options;
     journal_options.directory = options.directory;
     journal_options.sync = false;
+    journal_options.direct = true;
     journal_options.index = true;
     journal_options.file_bytes = options.file_bytes;
     journal_options.disk_limit = options.disk_limit;
@@ -278,6 +279,7 @@ Result<std::unique_ptr<Engine>> make_durable_engine(Clock& clock, MemoryBudget& 
   journal::Options journal_options;
   journal_options.directory = options.directory;
   journal_options.sync = options.sync;
+  journal_options.direct = options.sync;
   journal_options.index = true;
   journal_options.file_bytes = options.file_bytes;
   journal_options.disk_limit = options.disk_limit;

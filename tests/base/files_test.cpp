@@ -136,6 +136,25 @@ TEST_P(FilesContract, AllocatedRoomReadsAsZerosAndKeepsWhatIsThere) {
   EXPECT_EQ(errno_of((*files_->open(root_ / "a"))->allocate(20'000)), EBADF);
 }
 
+TEST_P(FilesContract, WritesPastTheSystemsMemoryWhatLiesOnSectors) {
+  write(root_ / "a", std::string(2'000, 'a'));
+  auto file = files_->open_direct(root_ / "a");
+  if (!file && GetParam() == std::string("system")) {
+    EXPECT_EQ(file.error().error_number, EINVAL);
+    GTEST_SKIP() << "the file system of " << root_ << " does not say that it can";
+  }
+  ASSERT_TRUE(file) << file.error().detail;
+  alignas(kDirectMemory) static char memory[2 * kDirectMemory];
+  std::fill(std::begin(memory), std::end(memory), 'b');
+  const ByteView pieces[] = {{memory, 3 * kDirectBytes}};
+  ASSERT_TRUE((*file)->write_at(2 * kDirectBytes, pieces));
+  ASSERT_TRUE((*file)->sync(true));
+  EXPECT_EQ(read(root_ / "a"), std::string(1'024, 'a') + std::string(1'536, 'b'));
+  EXPECT_EQ(errno_of((*file)->write_at(1, pieces)), EINVAL);
+  const ByteView odd[] = {{memory, 100}};
+  EXPECT_EQ(errno_of((*file)->write_at(0, odd)), EINVAL);
+}
+
 TEST_P(FilesContract, CreateTruncatesWhatIsThere) {
   write(root_ / "a", "long text");
   write(root_ / "a", "short");

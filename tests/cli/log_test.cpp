@@ -46,6 +46,7 @@ class BusyFiles final : public Files {
   }
   FileResult<std::unique_ptr<File>> create(const fs::path& path) override { return files_.create(path); }
   FileResult<std::unique_ptr<File>> open_writable(const fs::path& path) override { return files_.open_writable(path); }
+  FileResult<std::unique_ptr<File>> open_direct(const fs::path& path) override { return files_.open_direct(path); }
   FileResult<> rename(const fs::path& from, const fs::path& to) override { return files_.rename(from, to); }
   FileResult<> link(const fs::path& from, const fs::path& to) override { return files_.link(from, to); }
   FileResult<std::uint64_t> names_of(const fs::path& path) override { return files_.names_of(path); }

@@ -392,6 +392,39 @@ TEST_F(Disk, AFullDiskIsToldApartAndPasses) {
   EXPECT_TRUE(commit({{1, 0, "a"}}));
 }
 
+TEST_F(Disk, DirectCommitsLieOnSectorsWhetherSyncedOrNot) {
+  for (const bool sync : {true, false}) {
+    SCOPED_TRACE(sync);
+    files_ = make_memory_files(options_);
+    ASSERT_TRUE(files_->make_directories(kDirectory));
+    open({.sync = sync, .direct = true});
+    const std::vector<Kept> all{
+        {1, 0, "a"}, {2, 0, std::string(700, 'b')}, {1, 1, std::string(40'000, 'c')}, {1, 2, ""}};
+    ASSERT_TRUE(commit({all[0], all[1]}));
+    ASSERT_TRUE(commit({all[2]}));
+    ASSERT_TRUE(commit({all[3]}));
+    writer_->close(true);
+    const Scanned scanned = recover();
+    EXPECT_EQ(kept_, all);
+    EXPECT_TRUE(scanned.damage.empty());
+    EXPECT_EQ(offset_of(scanned.end) % kDirectBytes, 0u);
+  }
+}
+
+TEST_F(Disk, WhatAFileSystemRefusesToTakeDirectlyGoesThroughItsMemory) {
+  open({.direct = true});
+  int refused = 0;
+  files_->on_change([&](std::string_view call, const std::filesystem::path&) {
+    return call == "write" && refused++ == 0 ? EINVAL : 0;
+  });
+  const std::vector<Kept> all{{1, 0, "a"}, {1, 1, "b"}};
+  ASSERT_TRUE(commit({all[0]}));
+  ASSERT_TRUE(commit({all[1]}));
+  EXPECT_EQ(refused, 3) << "it was tried once only";
+  recover_both();
+  EXPECT_EQ(kept_, all);
+}
+
 /// A life of a journal with an index, in one thread: rolls, footers, drops, a file used again, a failure.
 class EveryCall : public Disk {
  protected:
@@ -406,6 +439,7 @@ class EveryCall : public Disk {
     Writer::Options options;
     options.directory = kDirectory;
     options.file_bytes = shelf.file_bytes;
+    options.direct = direct_;
     writer_.reset();
     shelf_.emplace(*files_, shelf, *scanned);
     writer_.emplace(*files_, options, *shelf_, *scanned);
@@ -486,6 +520,7 @@ class EveryCall : public Disk {
   std::map<std::uint64_t, Generation> file_of_;
   std::set<Generation> dropped_;
   std::uint64_t next_ = 0;
+  bool direct_ = false;
 };
 
 TEST_F(EveryCall, MayBeTheLastBeforeThePowerGoes) {
@@ -495,6 +530,7 @@ TEST_F(EveryCall, MayBeTheLastBeforeThePowerGoes) {
       SCOPED_TRACE("call " + std::to_string(at) + ", seed " + std::to_string(seed));
       start_anew();
       const auto random = make_seeded_random(seed * 1'000 + at);
+      direct_ = seed == 2;
       live();
       maybe_.clear();
       std::uint64_t calls = 0;
@@ -519,6 +555,7 @@ TEST_F(EveryCall, MayFailAlone) {
       SCOPED_TRACE("call " + std::to_string(at) + (failure == EIO ? ", EIO" : ", ENOSPC"));
       start_anew();
       const auto random = make_seeded_random(at);
+      direct_ = at % 2 != 0;
       live();
       maybe_.clear();
       std::uint64_t calls = 0;
@@ -547,7 +584,7 @@ TEST_F(Disk, NothingAcknowledgedIsLostAndNothingIsInvented) {
     std::vector<Kept> acknowledged;
     std::uint64_t position = 0;
     for (int life = 0; life < 6; ++life) {
-      open();
+      open({.direct = seed % 2 == 0});
       std::vector<std::vector<Kept>> failed;  // since the last commit that succeeded
       const std::uint64_t commits = random->next() % 12;
       for (std::uint64_t i = 0; i < commits; ++i) {

@@ -48,6 +48,8 @@ class File {
   virtual FileResult<> sync(bool data_only = false) = 0;
 };
 
+inline constexpr std::size_t kDirectBytes = 512, kDirectMemory = 4096;
+
 /// Every file goes through this. Blocking; thread-safe.
 class Files {
  public:
@@ -58,6 +60,10 @@ class Files {
   virtual FileResult<std::unique_ptr<File>> open(const std::filesystem::path& path) = 0;
   /// An existing file for reading and writing, as it is.
   virtual FileResult<std::unique_ptr<File>> open_writable(const std::filesystem::path& path) = 0;
+  /// An existing file for writing past the system's memory: each write_at() is given one piece, which begins at a
+  /// multiple of kDirectMemory in memory; it and its offset in the file are multiples of kDirectBytes. EINVAL: that
+  /// cannot be done there.
+  virtual FileResult<std::unique_ptr<File>> open_direct(const std::filesystem::path& path) = 0;
   /// Replaces `to` atomically.
   virtual FileResult<> rename(const std::filesystem::path& from, const std::filesystem::path& to) = 0;
   /// A second name of a file, which must not be there yet. EXDEV, EPERM, EMLINK: it can have none there.

@@ -92,8 +92,11 @@ struct Options {
   /// Files get a footer when they are full, and frames of records are found again by places().
   bool index = false;
   std::uint64_t disk_limit = UINT64_MAX;  ///< of all files together, those made ahead or kept for reuse too
-  const Keys* keys = nullptr;             ///< outlive the journal; null: payloads are plain
-  Random* random = nullptr;               ///< the same; needed with keys
+  /// Commits go past the system's memory where the file system lets them: no page of it is taken for what will hardly
+  /// be read, and less is to be done for a byte. Their files are read as any others.
+  bool direct = false;
+  const Keys* keys = nullptr;  ///< outlive the journal; null: payloads are plain
+  Random* random = nullptr;    ///< the same; needed with keys
 };
 
 /// One writer for all: what is staged while a commit is on its way to the disk waits for the next one and shares it.
