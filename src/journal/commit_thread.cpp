@@ -40,6 +40,10 @@ class GatheredBatch final : public Batch {
 constexpr std::size_t kCoreBytesMax = 128 * 1024;
 /// A write that takes longer and slept waited for the disk, and may again; cores then make none for a while.
 constexpr std::chrono::milliseconds kCoreTimeMax{5}, kCoresRest{1'000};
+/// Commits that a core makes in a row for others that found it at work.
+constexpr int kCoreCommitsMax = 4;
+/// After so many that were waited for by one coroutine a core commits at once, and looks again now and then.
+constexpr unsigned kAloneMin = 4, kAtOnceMax = 16;
 
 /// How often this thread has slept: when it waits for its turn on a busy core it does not.
 long times_slept() noexcept {
@@ -155,19 +159,29 @@ void CommitThread::made(Making& making) {
   if (making.journal) making.journal->want_thread();
 }
 
-void CommitThread::make_here(const std::shared_ptr<Making>& making, const Executor& executor) {
-  Waiting due;
-  {
-    std::unique_lock lock(making->mutex, std::try_to_lock);
-    if (!lock) {
-      // A core does not wait for a commit: whoever makes this one sees to the next.
-      making->again = true;
-      if (!lock.try_lock()) return;
+void CommitThread::make_here(const std::shared_ptr<Making>& making, const Executor& executor, bool in_coroutine) {
+  for (int commits = 1;; ++commits) {
+    Waiting due;
+    {
+      std::unique_lock lock(making->mutex, std::try_to_lock);
+      if (!lock) {
+        // A core does not wait for a commit: whoever makes this one sees to the next.
+        making->again = true;
+        if (!lock.try_lock()) return;
+      }
+      making->again = false;
+      if (making->journal) due = making->journal->serve_here(executor);
     }
-    if (making->journal) due = making->journal->serve_here(executor);
+    for (auto& [turn, resume] : due) in_coroutine ? resume(true) : resume.here(true);
+    if (!making->again) return;
+    if (commits == kCoreCommitsMax) return made(*making);
   }
-  made(*making);
-  for (auto& [turn, resume] : due) resume.here(true);
+}
+
+bool CommitThread::better_at_once(const Executor& executor) {
+  std::lock_guard lock(wait_mutex_);
+  CoreWaiters& core = waiters_of(executor);
+  return core.alone >= kAloneMin && !core.commit_posted && ++core.at_once <= kAtOnceMax;
 }
 
 CommitThread::Waiting CommitThread::serve_here(const Executor& executor) {
@@ -337,6 +351,10 @@ Result<SnapshotFiles> CommitThread::snapshot(const std::filesystem::path& direct
 awaitable<void> CommitThread::over(Turn turn) {
   if (over_.load(std::memory_order_acquire) >= turn) co_return;
   const Executor executor = co_await boost::asio::this_coro::executor;
+  if (!options_.sync && better_at_once(executor)) {
+    make_here(making_, executor, true);
+    if (over_.load(std::memory_order_acquire) >= turn) co_return;
+  }
   auto park = [this, turn, executor](Resume<bool> resume) { wait(turn, executor, std::move(resume)); };
   (void)co_await suspend<bool>(park);
 }
@@ -361,7 +379,9 @@ void CommitThread::wait(Turn turn, Executor executor, Resume<bool> resume) {
 
 void CommitThread::post_commit(CoreWaiters& core) {
   core.commit_posted = true;
-  boost::asio::post(core.executor, [making = making_, executor = core.executor] { make_here(making, executor); });
+  core.at_once = 0;
+  boost::asio::post(core.executor,
+                    [making = making_, executor = core.executor] { make_here(making, executor, false); });
 }
 
 CommitThread::Waiting CommitThread::wake(Turn turn, const Executor* here) {
@@ -376,6 +396,7 @@ CommitThread::Waiting CommitThread::wake(Turn turn, const Executor* here) {
     if (later == core.waiting.begin()) continue;
     Waiting due(std::make_move_iterator(core.waiting.begin()), std::make_move_iterator(later));
     core.waiting.erase(core.waiting.begin(), later);
+    core.alone = due.size() == 1 ? core.alone + 1 : 0;
     if (here && core.executor == *here) {
       due_here = std::move(due);
       continue;

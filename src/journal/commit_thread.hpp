@@ -67,6 +67,8 @@ class CommitThread final : public Journal {
     Executor executor;
     Waiting waiting;
     bool commit_posted = false;
+    unsigned alone = 0;    // posted commits in a row that one coroutine waited for
+    unsigned at_once = 0;  // commits since the last posted one
   };
   /// Held while a commit is made; outlives the journal on the cores that are to make one.
   struct Making {
@@ -77,7 +79,9 @@ class CommitThread final : public Journal {
 
   void serve();
   /// On a core: makes a commit there, or leaves it to the thread.
-  static void make_here(const std::shared_ptr<Making>& making, const Executor& executor);
+  static void make_here(const std::shared_ptr<Making>& making, const Executor& executor, bool in_coroutine);
+  /// Whether hardly any others would join a commit on this core that waits until what is ready there has run.
+  bool better_at_once(const Executor& executor);
   Waiting serve_here(const Executor& executor);
   static void made(Making& making);
   /// Makes one commit. Its waiters on `here` are given back, others woken.

@@ -172,6 +172,28 @@ TEST_F(JournalTest, ACoreMakesOneCommitOfAllThatIsReadyThere) {
   EXPECT_EQ(next, 2u);
 }
 
+TEST_F(JournalTest, WhoIsAloneOnACoreCommitsAtOnceUntilOthersCome) {
+  boost::asio::io_context io;
+  auto journal = open(8u << 20, false);
+  const auto alone = std::make_shared<Texts>(1), other = std::make_shared<Texts>(2);
+  for (int i = 0; i < 10; ++i) {
+    test::start(io, write_in_turn(*journal, alone, 1, 60));
+    test::settle(io);
+  }
+  test::start(io, write_in_turn(*journal, alone, 1, 60));
+  io.restart();
+  io.poll_one();
+  EXPECT_EQ(alone->settled(), 11u);
+  Journal::Turn before = 0;
+  for (int i = 0; i < 20; ++i) {
+    before = journal->announce(other, 0);
+    test::start(io, write_in_turn(*journal, alone, 1, 60));
+    test::start(io, write_in_turn(*journal, other, 1, 60));
+    test::settle(io);
+  }
+  EXPECT_EQ(journal->announce(other, 0), before + 1) << "one commit for both";
+}
+
 TEST_F(JournalTest, AnEndedJournalLeavesNothingBehindOnACore) {
   boost::asio::io_context io;
   auto log = std::make_shared<Texts>(1);
