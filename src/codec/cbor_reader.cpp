@@ -10,8 +10,27 @@ namespace millrace::codec {
 
 namespace {
 
-constexpr std::uint8_t kBreak = 0xff;
 constexpr std::uint8_t kFalse = 20, kTrue = 21, kNull = 22, kUndefined = 23, kHalf = 25, kSingle = 26, kDouble = 27;
+
+template <class Word>
+bool ascii_words(const char* at, const char* end) noexcept {
+  constexpr auto kHighBits = static_cast<Word>(0x8080'8080'8080'8080);
+  Word seen = 0, word = 0;
+  for (; end - at > static_cast<std::ptrdiff_t>(sizeof word); at += sizeof word) {
+    std::memcpy(&word, at, sizeof word);
+    seen |= word;
+  }
+  std::memcpy(&word, end - sizeof word, sizeof word);  // some of it again
+  return ((seen | word) & kHighBits) == 0;
+}
+
+// Names and keys nearly always are.
+bool is_ascii(std::string_view text) noexcept {
+  const char* const end = text.data() + text.size();
+  if (text.size() >= 8) return ascii_words<std::uint64_t>(text.data(), end);
+  if (text.size() >= 4) return ascii_words<std::uint32_t>(text.data(), end);
+  return text.empty() || ascii_words<std::uint8_t>(text.data(), end);
+}
 
 double half_of(std::uint16_t bits) noexcept {
   const int exponent = bits >> 10 & 0x1f;
@@ -26,16 +45,11 @@ double half_of(std::uint16_t bits) noexcept {
 }  // namespace
 
 // Nothing is taken when it fails.
-bool CborReader::take_head(Head& out) noexcept {
+bool CborReader::take_long_head(Head& out) noexcept {
   if (at_ == end_) return false;
   const auto first = static_cast<std::uint8_t>(*at_);
   out.major = static_cast<Major>(first >> 5);
   out.info = first & 0x1f;
-  out.argument = out.info;
-  if (out.info < 24) {
-    ++at_;
-    return true;
-  }
   if (out.info == 31) {
     const bool may = out.major == kBytes || out.major == kText || out.major == kArray || out.major == kMap;
     if (!may) return false;  // a break is looked for before a head is taken
@@ -95,13 +109,6 @@ CborType CborReader::peek() noexcept {
   }
 }
 
-bool CborReader::take(Major major, Head& out) noexcept {
-  const char* const before = at_;
-  if (take_head(out) && out.major == major) return true;
-  at_ = before;
-  return fail();
-}
-
 bool CborReader::read_integer(CborInteger& out) noexcept {
   const char* const before = at_;
   Head head;
@@ -158,18 +165,11 @@ bool CborReader::read_tag(std::uint64_t& number) noexcept {
   return true;
 }
 
-bool CborReader::piece(const Head& head, std::string_view& out) noexcept {
-  if (head.argument > static_cast<std::uint64_t>(end_ - at_)) return fail();
-  out = {at_, static_cast<std::size_t>(head.argument)};
-  if (head.major == kText && !valid_utf8(out)) return fail();
-  at_ += out.size();
-  return true;
-}
+bool CborReader::valid_text(std::string_view text) noexcept { return is_ascii(text) || valid_utf8(text); }
 
-bool CborReader::string(Major major, std::string_view& out, std::string& scratch) {
+// Of a text or byte string whose head, which gave no length, has been taken.
+bool CborReader::pieces(Major major, std::string_view& out, std::string& scratch) {
   Head head;
-  if (!take(major, head)) return false;
-  if (!head.indefinite()) return piece(head, out);
   scratch.clear();
   while (at_ != end_ && static_cast<std::uint8_t>(*at_) != kBreak) {
     std::string_view next;
@@ -192,23 +192,6 @@ bool CborReader::begin(Major major) noexcept {
   containers_[depth_++] = {major, head.indefinite(), head.argument};
   return true;
 }
-
-bool CborReader::next_item(Major major) noexcept {
-  if (failed_ || depth_ == 0 || containers_[depth_ - 1].major != major) return fail();
-  Container& in = containers_[depth_ - 1];
-  if (in.indefinite) {
-    if (at_ == end_) return fail();
-    if (static_cast<std::uint8_t>(*at_) != kBreak) return true;
-    ++at_;
-  } else if (in.left > 0) {
-    --in.left;
-    return true;
-  }
-  --depth_;
-  return false;
-}
-
-bool CborReader::next_member(std::string_view& key) { return next_item(kMap) && read_text(key, key_); }
 
 // Without calling itself: what a peer nests costs no stack.
 std::string_view CborReader::skip_value() {

@@ -10,6 +10,7 @@
 #include "front/routing.hpp"
 #include "millrace/base/guarded.hpp"
 #include "millrace/base/log.hpp"
+#include "millrace/codec/cbor.hpp"
 #include "millrace/codec/json_reader.hpp"
 
 namespace millrace::front {
@@ -26,6 +27,7 @@ struct Fields {
   HostName host;
   std::string_view target, content_type, origin, request_headers, request_method;
   Credentials credentials;
+  services::Wire wire = services::Wire::json;  ///< of the request and so of its reply; CBOR only when it says so
 };
 
 Fields fields_of(const http::Headers& headers) noexcept {
@@ -68,6 +70,7 @@ Fields fields_of(const http::Headers& headers) noexcept {
   fields.content_type = fields.content_type.substr(0, fields.content_type.find(';'));
   const auto last = fields.content_type.find_last_not_of(" \t");
   fields.content_type = fields.content_type.substr(0, last == std::string_view::npos ? 0 : last + 1);
+  if (fields.content_type == kCborType) fields.wire = services::Wire::cbor;
   return fields;
 }
 
@@ -78,7 +81,14 @@ bool is_page(std::string_view path) noexcept {
   return false;
 }
 
-bool is_object(std::string_view body) {
+bool is_object(std::string_view body, services::Wire wire) {
+  if (wire == services::Wire::cbor) {
+    codec::CborReader reader(body);
+    std::uint64_t tag = 0;
+    while (reader.peek() == codec::CborType::tag && reader.read_tag(tag)) {
+    }
+    return reader.peek() == codec::CborType::map && !reader.skip_value().empty() && reader.at_end();
+  }
   codec::JsonReader reader(body);
   return reader.peek() == codec::JsonType::object && !reader.skip_value().empty() && reader.at_end();
 }
@@ -174,7 +184,7 @@ class AwsHandler final : public http::Handler {
       body = *collected;
     }
     // Nothing but an object reaches an operation, and each says so itself: its text is looked at once.
-    if (post && route.operation && fields.content_type == kJsonType && !body.empty() && !refuse(fields, request)) {
+    if (post && route.operation && typed(route, fields) && !body.empty() && !refuse(fields, request)) {
       co_await run(*route.operation, body, fields, *lease, writer);
       co_return;
     }
@@ -218,6 +228,12 @@ class AwsHandler final : public http::Handler {
     return route;
   }
 
+  /// Whether the body is of a type that the service takes, as far as there is a service.
+  static bool typed(const Route& route, const Fields& fields) noexcept {
+    return fields.content_type == kJsonType ||
+           (fields.content_type == kCborType && (!route.service || route.service->cbor));
+  }
+
   /// The checks of a signature's form, with a known operation.
   std::optional<services::ServiceError> refuse(const Fields& fields, const http::Request& request) const {
     if (options_.auth == AuthMode::ignore) return std::nullopt;
@@ -227,16 +243,17 @@ class AwsHandler final : public http::Handler {
   awaitable<void> run(const Operations::Entry& entry, std::string_view body, const Fields& fields, Exchange& exchange,
                       http::ResponseWriter& writer) {
     services::Reply& reply = exchange.reply;
-    const int status = co_await operations_.run(entry, exchange.request_id(), body, reply);
+    const std::string_view content_type = content_type_of(fields.wire);
+    const int status = co_await operations_.run(entry, exchange.request_id(), body, reply, fields.wire);
     if (!reply.pieces) {
-      co_await send(status, kJsonType, reply.body.view(), fields, exchange, writer);
+      co_await send(status, content_type, reply.body.view(), fields, exchange, writer);
       co_return;
     }
     const std::uint64_t size = reply.pieces->size();
     if (size <= kOneSendBytesMax) {
       while (reply.pieces->next(exchange.pieces)) {
       }
-      co_await send(status, kJsonType, exchange.pieces.view(), fields, exchange, writer);
+      co_await send(status, content_type, exchange.pieces.view(), fields, exchange, writer);
       co_return;
     }
     const Reservation reserved = Reservation::take(operations_.environment().budget, Account::replies, kPieceBytes);
@@ -245,7 +262,7 @@ class AwsHandler final : public http::Handler {
       co_return;
     }
     ReplyFields reply_fields;
-    reply_fields.fill(kJsonType, fields, exchange);
+    reply_fields.fill(content_type, fields, exchange);
     const http::ResponseHead head{status, reply_fields.span()};
     auto written = co_await writer.start(head, size);
     while (written && reply.pieces->next(exchange.pieces)) {
@@ -272,22 +289,21 @@ class AwsHandler final : public http::Handler {
       co_await send(reply.status, reply.content_type, reply.body, fields, exchange, writer);
       co_return;
     }
-    const bool json = fields.content_type == kJsonType, plain_json = fields.content_type == kPlainJsonType;
+    const bool known_type = typed(route, fields), plain_json = fields.content_type == kPlainJsonType;
     if (request.method != "POST") {
       co_await send(403, {}, kAccessDeniedXml, fields, exchange, writer);
     } else if (body.empty()) {
       const std::string_view type = route.operation ? "SerializationException" : "UnknownOperationException";
-      if (json) {
-        co_await send_type(type, fields, exchange, writer);
-      } else {
-        const std::string cbor = cbor_error(type);
-        co_await send(400, kCborType, cbor, fields, exchange, writer);
-      }
-    } else if (!json && !plain_json) {
+      // CBOR unless the request says JSON.
+      services::Reply& reply = exchange.reply;
+      const services::Wire wire = fields.content_type == kJsonType ? services::Wire::json : services::Wire::cbor;
+      services::write_error_body({std::string(type), 400, ""}, reply.body, wire);
+      co_await send(400, content_type_of(wire), reply.body.view(), fields, exchange, writer);
+    } else if (!known_type && !plain_json) {
       const int status = route.operation ? 404 : 403;
       co_await send(status, {}, route.operation ? kUnknownOperationXml : kAccessDeniedXml, fields, exchange, writer);
-    } else if (!is_object(body)) {
-      if (json) {
+    } else if (!is_object(body, fields.wire)) {
+      if (known_type) {
         co_await send_type("SerializationException", fields, exchange, writer);
       } else {
         const std::string text = coral_error("SerializationException");
@@ -362,8 +378,8 @@ class AwsHandler final : public http::Handler {
   static awaitable<void> send_error(const services::ServiceError& error, const Fields& fields, Exchange& exchange,
                                     http::ResponseWriter& writer) {
     exchange.reply.clear();
-    services::write_error_body(error, exchange.reply.body);
-    return send(error.status, kJsonType, exchange.reply.body.view(), fields, exchange, writer);
+    services::write_error_body(error, exchange.reply.body, fields.wire);
+    return send(error.status, content_type_of(fields.wire), exchange.reply.body.view(), fields, exchange, writer);
   }
 
   static awaitable<void> send_type(std::string_view type, const Fields& fields, Exchange& exchange,

@@ -76,10 +76,10 @@ const Operations::Entry* Operations::find(const services::Service& service, std:
 }
 
 awaitable<int> Operations::run(const Entry& entry, std::string_view request_id, std::string_view body,
-                               services::Reply& reply) {
+                               services::Reply& reply, services::Wire wire) {
   const auto begun = std::chrono::steady_clock::now();
   const Executor executor = co_await boost::asio::this_coro::executor;
-  services::Context context{environment_, request_id};
+  services::Context context{environment_, request_id, wire};
   std::exception_ptr failure;
   try {
     co_await entry.operation->run(context, body, reply);
@@ -101,7 +101,7 @@ awaitable<int> Operations::run(const Entry& entry, std::string_view request_id, 
     }
     reply.body.clear();
     reply.pieces.reset();
-    services::write_error_body(*reply.error, reply.body);
+    services::write_error_body(*reply.error, reply.body, wire);
   }
   const std::size_t bytes_out = reply.pieces ? static_cast<std::size_t>(reply.pieces->size()) : reply.body.size();
   stats_.at(executor, entry.index).record(status, std::chrono::steady_clock::now() - begun, body.size(), bytes_out);

@@ -27,8 +27,10 @@ class Operations {
   std::span<const services::Service> services() const noexcept { return services_; }
   services::Environment& environment() noexcept { return environment_; }
 
-  /// Runs it, counts it, and turns an exception into InternalFailure. Gives the reply's HTTP status.
-  awaitable<int> run(const Entry& entry, std::string_view request_id, std::string_view body, services::Reply& reply);
+  /// Runs it, counts it, and turns an exception into InternalFailure. Gives the reply's HTTP status; body and reply are
+  /// on `wire`.
+  awaitable<int> run(const Entry& entry, std::string_view request_id, std::string_view body, services::Reply& reply,
+                     services::Wire wire = services::Wire::json);
 
  private:
   services::Environment& environment_;

@@ -6,18 +6,6 @@ namespace millrace::front {
 
 namespace {
 
-/// A CBOR text string: major type 3.
-void append_cbor_text(std::string_view text, std::string& out) {
-  constexpr std::size_t kShortMax = 23;
-  if (text.size() <= kShortMax) {
-    out += static_cast<char>(0x60 | text.size());
-  } else {
-    out += '\x78';  // one byte of length
-    out += static_cast<char>(text.size());
-  }
-  out += text;
-}
-
 std::string xml_text(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -34,13 +22,6 @@ std::string xml_text(std::string_view text) {
 }
 
 }  // namespace
-
-std::string cbor_error(std::string_view type) {
-  std::string out = "\xa1";  // a map of one pair
-  append_cbor_text("__type", out);
-  append_cbor_text(type, out);
-  return out;
-}
 
 std::string coral_error(std::string_view type) {
   std::string out = R"({"Output":{"__type":"com.amazon.coral.service#)";

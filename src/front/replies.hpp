@@ -12,14 +12,16 @@ inline constexpr std::string_view kCborType = "application/x-amz-cbor-1.1";
 inline constexpr std::string_view kPlainJsonType = "application/json";
 inline constexpr std::string_view kXmlType = "text/xml";
 
+constexpr std::string_view content_type_of(services::Wire wire) noexcept {
+  return wire == services::Wire::cbor ? kCborType : kJsonType;
+}
+
 inline constexpr std::string_view kAccessDeniedXml =
     "<AccessDeniedException>\n"
     "  <Message>Unable to determine service/operation name to be authorized</Message>\n"
     "</AccessDeniedException>\n";
 inline constexpr std::string_view kUnknownOperationXml = "<UnknownOperationException/>\n";
 
-/// {"__type": type} in CBOR (RFC 8949).
-std::string cbor_error(std::string_view type);
 /// What application/json gets: the error inside "Output".
 std::string coral_error(std::string_view type);
 

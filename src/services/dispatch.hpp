@@ -32,7 +32,7 @@ struct Handler<awaitable<Outcome<Output_>> (*)(Context&, Input_)> {
 template <class Traits, auto Fn, const auto& kInput, const auto& kOutput, Dialect kDialect>
 awaitable<void> run(Context& context, std::string_view body, Reply& reply) {
   typename Traits::Input input{};
-  if (std::optional<ServiceError> refused = decode(body, kInput, &input, kDialect)) {
+  if (std::optional<ServiceError> refused = decode(body, kInput, &input, kDialect, context.wire)) {
     reply.error = std::move(refused);
     co_return;
   }
@@ -42,7 +42,7 @@ awaitable<void> run(Context& context, std::string_view body, Reply& reply) {
     co_return;
   }
   if (!std::is_same_v<typename Traits::Output, NoOutput> || kDialect.braces_when_empty)
-    encode(kOutput, &*outcome, reply.body);
+    encode(kOutput, &*outcome, reply.body, context.wire);
 }
 }  // namespace detail
 

@@ -2,21 +2,15 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 
 #include "millrace/base/printable.hpp"
 #include "millrace/codec/base64.hpp"
-#include "millrace/codec/json_reader.hpp"
+#include "services/forms.hpp"
 
 namespace millrace::services {
 namespace {
 
-using codec::JsonReader;
-using codec::JsonType;
-
 constexpr std::size_t kViolationsMax = 10;
-// AWS repeats a whole offending value; a reply to hostile input stays small here.
-constexpr std::size_t kEchoBytesMax = 64 * 1024;
 
 std::string_view capped(std::string_view text) { return first_bytes(text, kEchoBytesMax); }
 
@@ -24,50 +18,6 @@ std::string lower_camel(std::string_view name) {
   std::string out(name);
   if (!out.empty() && out[0] >= 'A' && out[0] <= 'Z') out[0] = static_cast<char>(out[0] - 'A' + 'a');
   return out;
-}
-
-JsonType type_of(std::string_view text) { return JsonReader(text).peek(); }
-
-std::string string_value(std::string_view text) {
-  JsonReader reader(text);
-  codec::JsonString value;
-  std::string out;
-  if (!reader.read_string(value)) return out;
-  if (value.escaped)
-    codec::json_unescape(value.raw, out);
-  else
-    out.assign(value.raw);
-  return out;
-}
-
-// A number's text as an integer: fractions floored, what does not fit clamped.
-std::int64_t integer_value(std::string_view text, std::int64_t min, std::int64_t max) {
-  std::int64_t whole = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), whole);
-  if (error == std::errc::result_out_of_range && text.find_first_of(".eE") == text.npos)
-    return text[0] == '-' ? min : max;
-  if (error == std::errc{} && end == text.data() + text.size()) return std::clamp(whole, min, max);
-  double value = 0;
-  auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (parsed.ec == std::errc::result_out_of_range) {
-    // Too large or too small for a double; the exponent's sign tells which.
-    const bool tiny = text.find("e-") != text.npos || text.find("E-") != text.npos;
-    return tiny ? (text[0] == '-' ? -1 : 0) : (text[0] == '-' ? min : max);
-  }
-  value = std::floor(value);
-  if (value >= static_cast<double>(max)) return max;
-  if (value <= static_cast<double>(min)) return min;
-  return static_cast<std::int64_t>(value);
-}
-
-TimePoint timestamp_value(std::string_view text) {
-  constexpr double kYear9999 = 253'402'300'799'999.0;
-  double seconds = 0;
-  auto parsed = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (parsed.ec == std::errc::result_out_of_range)
-    seconds = static_cast<double>(integer_value(text, -kYear9999, kYear9999));
-  const double ms = std::clamp(std::round(seconds * 1000.0), -62'135'596'800'000.0, kYear9999);
-  return TimePoint{std::chrono::milliseconds{static_cast<std::int64_t>(ms)}};
 }
 
 std::string at_least_text(std::string_view what, std::int64_t bound) {
@@ -102,24 +52,7 @@ std::string bracketed(const Constraint& c) {
   return out += ']';
 }
 
-std::string base64_error(std::string_view text, const codec::base64::Decoded& decoded) {
-  std::string out = "'" + std::string(capped(text)) + "' can not be converted to a Blob: ";
-  switch (decoded.error) {
-    case codec::base64::Errc::none:
-      break;
-    case codec::base64::Errc::length:
-      out += "Base64 encoded length is expected a multiple of 4 bytes but found: " + std::to_string(text.size());
-      break;
-    case codec::base64::Errc::character:
-      out += "Invalid Base64 character: '" + std::string(first_character(text.substr(decoded.at))) + "'";
-      break;
-    case codec::base64::Errc::last_character:
-      out += "Invalid last non-pad Base64 character dectected";  // AWS's spelling
-      break;
-  }
-  return out;
-}
-
+template <class Form>
 class Decoder {
  public:
   explicit Decoder(const Dialect& dialect) : dialect_(dialect) {}
@@ -127,14 +60,11 @@ class Decoder {
   /// False after a type error; violations are collected beside.
   bool structure(std::string_view text, std::span<const Field> members, void* object) {
     std::array<std::string_view, kFieldsMax> texts{};
-    JsonReader reader(text);
-    std::string_view key;
-    if (!reader.begin_object()) return false;
-    while (reader.next_member(key)) {
+    auto given = Form::members(text);
+    for (std::string_view name, value; given.next(name, value);) {
       std::size_t at = 0;
-      while (at < members.size() && members[at].name != key) ++at;
-      const std::string_view value = reader.skip_value();
-      if (at < members.size()) texts[at] = type_of(value) == JsonType::null ? std::string_view{} : value;
+      while (at < members.size() && members[at].name != name) ++at;
+      if (at < members.size()) texts[at] = Form::type_of(value) == ValueType::null ? std::string_view{} : value;
     }
     for (std::size_t i = 0; i < members.size(); ++i) {
       const std::size_t parent = path_.size();
@@ -185,39 +115,40 @@ class Decoder {
 
   // Whether `text` can be read as `kind`; keeps AWS's words when not.
   bool has_type(Kind kind, std::string_view text) {
-    const JsonType type = type_of(text);
+    const ValueType type = Form::type_of(text);
     const bool container = kind == Kind::list || kind == Kind::map || kind == Kind::structure;
     if (kind == Kind::json) return true;
-    if (type == JsonType::array) return kind == Kind::list || fail("Start of list found where not expected");
-    if (type == JsonType::object)
+    if (type == ValueType::array) return kind == Kind::list || fail("Start of list found where not expected");
+    if (type == ValueType::object)
       return kind == Kind::map || kind == Kind::structure ||
              fail("Start of structure or map found where not expected.");
     if (container)
       return fail(kind == Kind::list  ? "Expected list or null"
                   : kind == Kind::map ? "Expected map or null"
                                       : "Expected null");
-    const std::string_view java = type == JsonType::boolean ? "class java.lang.Boolean"
-                                  : type == JsonType::number
+    const std::string_view java = type == ValueType::boolean ? "class java.lang.Boolean"
+                                  : type == ValueType::number
                                       ? "class com.amazon.coral.value.json.numbers.TruncatingBigNumber"
-                                      : "class java.lang.String";
+                                  : type == ValueType::bytes ? "class java.nio.HeapByteBuffer"
+                                                             : "class java.lang.String";
     auto refuse = [&](std::string_view to) {
       return fail(std::string(java) + " can not be converted to " + std::string(to));
     };
     switch (kind) {
       case Kind::string:
-        return type == JsonType::string || refuse("an String");
+        return type == ValueType::string || refuse("an String");
       case Kind::integer:
-        return type == JsonType::number || refuse("an Integer");
+        return type == ValueType::number || refuse("an Integer");
       case Kind::long_integer:
-        return type == JsonType::number || refuse("an Long");
+        return type == ValueType::number || refuse("an Long");
       case Kind::timestamp:
-        return type == JsonType::number || refuse("milliseconds since epoch");
+        return type == ValueType::number || refuse("milliseconds since epoch");
       case Kind::blob:
-        return type == JsonType::string || refuse("a Blob");
+        return type == ValueType::string || type == ValueType::bytes || refuse("a Blob");
       case Kind::boolean: {
-        if (type == JsonType::boolean) return true;
-        if (type == JsonType::number) return refuse("an Boolean");
-        std::string upper = string_value(text);
+        if (type == ValueType::boolean) return true;
+        if (type != ValueType::string) return refuse("an Boolean");
+        std::string upper = Form::text(text);
         upper.resize(capped(upper).size());
         for (char& c : upper)
           if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
@@ -237,7 +168,7 @@ class Decoder {
     switch (kind) {
       case Kind::string: {
         auto& value = *static_cast<std::string*>(place);
-        value = string_value(text);
+        value = Form::text(text);
         auto shown = [&] { return "'" + std::string(capped(value)) + "'"; };
         if (own.pattern.matches && !own.pattern.matches(value)) violation(shown(), pattern_text(own.pattern), hidden);
         check_bounds(static_cast<std::int64_t>(codec::code_points(value)), "length", shown);
@@ -248,30 +179,27 @@ class Decoder {
       case Kind::integer: {
         auto& value = *static_cast<std::int32_t*>(place);
         value = static_cast<std::int32_t>(
-            integer_value(text, std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max()));
+            Form::integer(text, std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max()));
         check_bounds(value, "value", [&] { return "'" + std::to_string(value) + "'"; });
         return true;
       }
       case Kind::long_integer: {
         auto& value = *static_cast<std::int64_t*>(place);
         value =
-            integer_value(text, std::numeric_limits<std::int64_t>::min() + 1, std::numeric_limits<std::int64_t>::max());
+            Form::integer(text, std::numeric_limits<std::int64_t>::min() + 1, std::numeric_limits<std::int64_t>::max());
         check_bounds(value, "value", [&] { return "'" + std::to_string(value) + "'"; });
         return true;
       }
       case Kind::boolean:
-        *static_cast<bool*>(place) = text[0] == 't' || (text[0] == '"' && (string_value(text)[0] | 0x20) == 't');
+        *static_cast<bool*>(place) =
+            Form::type_of(text) == ValueType::string ? (Form::text(text)[0] | 0x20) == 't' : Form::truth(text);
         return true;
       case Kind::timestamp:
-        *static_cast<TimePoint*>(place) = timestamp_value(text);
+        *static_cast<TimePoint*>(place) = Form::timestamp(text);
         return true;
       case Kind::blob: {
-        const std::string encoded = string_value(text);
         auto& bytes = static_cast<Blob*>(place)->bytes;
-        bytes.resize(codec::base64::decoded_size_max(encoded.size()) + codec::base64::kSlack);
-        const codec::base64::Decoded decoded = codec::base64::decode(encoded, bytes.data());
-        if (decoded.error != codec::base64::Errc::none) return fail(base64_error(encoded, decoded));
-        bytes.resize(decoded.size);
+        if (std::optional<std::string> wrong = Form::blob(text, bytes)) return fail(std::move(*wrong));
         const std::string size = std::to_string(bytes.size());
         check_bounds(static_cast<std::int64_t>(bytes.size()), "length",
                      [&] { return "'java.nio.HeapByteBuffer[pos=0 lim=" + size + " cap=" + size + "]'"; });
@@ -288,21 +216,19 @@ class Decoder {
   bool list(const Field& field, std::string_view text, void* place) {
     if (!has_type(Kind::list, text)) return false;
     std::size_t count = 0;
-    JsonReader counter(text);
-    for (counter.begin_array(); counter.next_element(); ++count) counter.skip_value();
+    std::string_view item;
+    for (auto counted = Form::items(text); counted.next(item);) ++count;
     check_size(field, text, count);
     // What is beyond the limit is refused as a whole; it is not kept, so that memory stays near the limit.
     std::size_t kept = count;
     if (field.own.max != Constraint::kNone) kept = std::min(kept, static_cast<std::size_t>(field.own.max));
     bool items_hold = true;
-    JsonReader reader(text);
-    reader.begin_array();
-    for (std::size_t i = 0; i < kept && reader.next_element(); ++i) {
-      const std::string_view item = reader.skip_value();
+    auto given = Form::items(text);
+    for (std::size_t i = 0; i < kept && given.next(item); ++i) {
       const std::size_t parent = path_.size();
       path_ += '.' + std::to_string(i + 1) + ".member";
       bool good = true;
-      if (type_of(item) == JsonType::null)
+      if (Form::type_of(item) == ValueType::null)
         violation("null", "Member must not be null");
       else if (field.item_kind == Kind::structure)
         good = has_type(Kind::structure, item) && structure(item, field.members, field.append(place));
@@ -324,13 +250,10 @@ class Decoder {
     if (!has_type(Kind::map, text)) return false;
     auto& values = *static_cast<std::map<std::string, std::string>*>(place);
     bool keys_hold = true, values_hold = true;
-    JsonReader reader(text);
-    reader.begin_object();
-    std::string_view key;
-    while (reader.next_member(key)) {
+    auto given = Form::members(text);
+    for (std::string_view key, item; given.next(key, item);) {
       std::string name(key);
-      const std::string_view item = reader.skip_value();
-      if (type_of(item) == JsonType::null) {
+      if (Form::type_of(item) == ValueType::null) {
         const std::size_t parent = path_.size();
         path_ += '.' + std::string(capped(name)) + ".member";
         violation("null", "Member must not be null");
@@ -363,15 +286,14 @@ class Decoder {
   std::string echo(const Field& field, std::string_view text) const {
     const bool is_map = field.kind == Kind::map;
     std::string out = is_map ? "'{" : "'[";
-    JsonReader reader(text);
     bool first = true;
     auto separate = [&] {
       if (!first) out += ", ";
       first = false;
     };
     auto add = [&](std::string_view item) {
-      if (type_of(item) == JsonType::string)
-        out += string_value(item);
+      if (Form::type_of(item) == ValueType::string)
+        out += Form::text(item);
       else if (field.item_kind == Kind::structure && !is_map) {
         std::uint32_t hash = 2166136261u;
         for (char c : item) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
@@ -379,21 +301,21 @@ class Decoder {
         auto end = std::to_chars(hex, hex + sizeof hex, hash, 16).ptr;
         out.append(field.text).append("@").append(hex, end);
       } else
-        out += item;
+        out += Form::shown(item);
     };
-    std::string_view key;
+    std::string_view key, item;
     if (is_map) {
-      reader.begin_object();
-      while (out.size() < kEchoBytesMax && reader.next_member(key)) {
+      auto given = Form::members(text);
+      while (out.size() < kEchoBytesMax && given.next(key, item)) {
         separate();
         (out += key) += '=';
-        add(reader.skip_value());
+        add(item);
       }
     } else {
-      reader.begin_array();
-      while (out.size() < kEchoBytesMax && reader.next_element()) {
+      auto given = Form::items(text);
+      while (out.size() < kEchoBytesMax && given.next(item)) {
         separate();
-        add(reader.skip_value());
+        add(item);
       }
     }
     out.resize(capped(out).size());
@@ -417,46 +339,97 @@ class Decoder {
   std::vector<std::string> violations_;
 };
 
-void append_quoted(std::string_view text, Buffer& out) {
-  const std::size_t size = codec::json_quoted_size(text);
-  codec::json_quote(text, out.prepare(size));
-  out.commit(size);
-}
+// A writer a wire, with the same calls.
+class JsonOut {
+ public:
+  explicit JsonOut(Buffer& out) noexcept : out_(out) {}
+  void text(std::string_view text) {
+    const std::size_t size = codec::json_quoted_size(text);
+    codec::json_quote(text, out_.prepare(size));
+    out_.commit(size);
+  }
+  void integer(std::int64_t value) { out_.append(std::to_string(value)); }
+  void boolean(bool value) { out_.append(value ? "true" : "false"); }
+  void timestamp(TimePoint at) { out_.commit(write_timestamp(at, out_.prepare(kTimestampChars))); }
+  void blob(std::string_view bytes) {
+    char* at = out_.prepare(codec::base64::encoded_size(bytes.size()) + codec::base64::kSlack + 2);
+    *at = '"';
+    const std::size_t size = codec::base64::encode(bytes, at + 1);
+    at[1 + size] = '"';
+    out_.commit(size + 2);
+  }
+  void json(std::string_view text) { out_.append(text); }
+  void begin_map(std::size_t) { out_.append("{"); }
+  void name(std::string_view name, bool first) {
+    if (!first) out_.append(",");
+    text(name);
+    out_.append(":");
+  }
+  void end_map() { out_.append("}"); }
+  void begin_list(std::size_t) { out_.append("["); }
+  void item(bool first) {
+    if (!first) out_.append(",");
+  }
+  void end_list() { out_.append("]"); }
 
-void encode_value(Kind kind, std::span<const Field> members, const void* value, Buffer& out) {
+ private:
+  Buffer& out_;
+};
+
+class CborOut {
+ public:
+  explicit CborOut(Buffer& out) noexcept : writer_(out) {}
+  void text(std::string_view text) { writer_.text(text); }
+  void integer(std::int64_t value) { writer_.integer(value); }
+  void boolean(bool value) { writer_.boolean(value); }
+  void timestamp(TimePoint at) {
+    writer_.tag(kEpochTag);
+    writer_.integer(at.time_since_epoch().count());
+  }
+  void blob(std::string_view bytes) { writer_.bytes(bytes); }
+  void json(std::string_view text) { writer_.text(text); }  // of no service that speaks CBOR
+  void begin_map(std::size_t members) { writer_.begin_map(members); }
+  void name(std::string_view name, bool) { writer_.text(name); }
+  void end_map() {}
+  void begin_list(std::size_t items) { writer_.begin_array(items); }
+  void item(bool) {}
+  void end_list() {}
+
+ private:
+  codec::CborWriter writer_;
+};
+
+template <class Out>
+void write_structure(std::span<const Field> members, const void* object, Out& out);
+
+template <class Out>
+void write_value(Kind kind, std::span<const Field> members, const void* value, Out& out) {
   switch (kind) {
     case Kind::string:
-      return append_quoted(*static_cast<const std::string*>(value), out);
+      return out.text(*static_cast<const std::string*>(value));
     case Kind::integer:
-      return out.append(std::to_string(*static_cast<const std::int32_t*>(value)));
+      return out.integer(*static_cast<const std::int32_t*>(value));
     case Kind::long_integer:
-      return out.append(std::to_string(*static_cast<const std::int64_t*>(value)));
+      return out.integer(*static_cast<const std::int64_t*>(value));
     case Kind::boolean:
-      return out.append(*static_cast<const bool*>(value) ? "true" : "false");
+      return out.boolean(*static_cast<const bool*>(value));
     case Kind::timestamp:
-      return out.commit(write_timestamp(*static_cast<const TimePoint*>(value), out.prepare(kTimestampChars)));
-    case Kind::blob: {
-      const std::string& bytes = static_cast<const Blob*>(value)->bytes;
-      char* at = out.prepare(codec::base64::encoded_size(bytes.size()) + codec::base64::kSlack + 2);
-      *at = '"';
-      const std::size_t size = codec::base64::encode(bytes, at + 1);
-      at[1 + size] = '"';
-      return out.commit(size + 2);
-    }
+      return out.timestamp(*static_cast<const TimePoint*>(value));
+    case Kind::blob:
+      return out.blob(static_cast<const Blob*>(value)->bytes);
     case Kind::json:
-      return out.append(static_cast<const JsonText*>(value)->text);
+      return out.json(static_cast<const JsonText*>(value)->text);
     case Kind::structure:
-      return encode(members, value, out);
+      return write_structure(members, value, out);
     case Kind::map: {
-      std::string_view separator = "{";
-      for (const auto& [name, text] : *static_cast<const std::map<std::string, std::string>*>(value)) {
-        out.append(separator);
-        append_quoted(name, out);
-        out.append(":");
-        append_quoted(text, out);
-        separator = ",";
+      const auto& map = *static_cast<const std::map<std::string, std::string>*>(value);
+      out.begin_map(map.size());
+      bool first = true;
+      for (const auto& [name, text] : map) {
+        out.name(name, std::exchange(first, false));
+        out.text(text);
       }
-      return out.append(separator == "{" ? "{}" : "}");
+      return out.end_map();
     }
     case Kind::list:
     case Kind::refused:
@@ -464,40 +437,61 @@ void encode_value(Kind kind, std::span<const Field> members, const void* value, 
   }
 }
 
-}  // namespace
+template <class Out>
+void write_structure(std::span<const Field> members, const void* object, Out& out) {
+  std::array<const void*, kFieldsMax> values;
+  std::size_t present = 0;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    values[i] = members[i].get ? members[i].get(object) : nullptr;
+    present += values[i] != nullptr;
+  }
+  out.begin_map(present);
+  bool first = true;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    if (!values[i]) continue;
+    const Field& field = members[i];
+    out.name(field.name, std::exchange(first, false));
+    if (field.kind != Kind::list) {
+      write_value(field.kind, field.members, values[i], out);
+      continue;
+    }
+    const std::size_t count = field.count(values[i]);
+    out.begin_list(count);
+    for (std::size_t k = 0; k < count; ++k) {
+      out.item(k == 0);
+      write_value(field.item_kind, field.members, field.at(values[i], k), out);
+    }
+    out.end_list();
+  }
+  out.end_map();
+}
 
-std::optional<ServiceError> decode(std::string_view body, std::span<const Field> members, void* object,
-                                   const Dialect& dialect) {
-  JsonReader reader(body);
-  std::string_view text;
-  if (reader.peek() == JsonType::object) text = reader.skip_value();
-  if (text.empty() || reader.failed() || !reader.at_end()) return ServiceError{"SerializationException", 400, ""};
-  Decoder decoder(dialect);
-  const bool good = decoder.structure(text, members, object);
+template <class Form>
+std::optional<ServiceError> decode_as(std::string_view body, std::span<const Field> members, void* object,
+                                      const Dialect& dialect) {
+  const std::optional<std::string_view> document = Form::document(body);
+  if (!document) return ServiceError{"SerializationException", 400, ""};
+  Decoder<Form> decoder(dialect);
+  const bool good = decoder.structure(*document, members, object);
   return decoder.result(good);
 }
 
-void encode(std::span<const Field> members, const void* object, Buffer& out) {
-  std::string_view separator = "{";
-  for (const Field& field : members) {
-    const void* value = field.get ? field.get(object) : nullptr;
-    if (!value) continue;
-    out.append(separator);
-    append_quoted(field.name, out);
-    out.append(":");
-    separator = ",";
-    if (field.kind != Kind::list) {
-      encode_value(field.kind, field.members, value, out);
-      continue;
-    }
-    out.append("[");
-    for (std::size_t i = 0, count = field.count(value); i < count; ++i) {
-      if (i) out.append(",");
-      encode_value(field.item_kind, field.members, field.at(value, i), out);
-    }
-    out.append("]");
+}  // namespace
+
+std::optional<ServiceError> decode(std::string_view body, std::span<const Field> members, void* object,
+                                   const Dialect& dialect, Wire wire) {
+  return wire == Wire::json ? decode_as<JsonForm>(body, members, object, dialect)
+                            : decode_as<CborForm>(body, members, object, dialect);
+}
+
+void encode(std::span<const Field> members, const void* object, Buffer& out, Wire wire) {
+  if (wire == Wire::json) {
+    JsonOut json(out);
+    write_structure(members, object, json);
+  } else {
+    CborOut cbor(out);
+    write_structure(members, object, cbor);
   }
-  out.append(separator == "{" ? "{}" : "}");
 }
 
 std::size_t write_timestamp(TimePoint at, char* out) noexcept {

@@ -24,13 +24,16 @@
 ///         field<&Input::entries>("Entries", length(1, 500), of(kEntry)),
 ///         field<&Input::name>("StreamName", length(1, 128), pattern(kNamePattern)));
 ///
-/// From the table come decoding, AWS's type errors, AWS's validation errors and, for outputs, encoding. A member is
-/// required because its type is no std::optional. Member types and what they are on the wire:
+/// From the table come decoding, AWS's type errors, AWS's validation errors and, for outputs, encoding, on both wires.
+/// A member is required because its type is no std::optional. Member types and what they are on the wire:
 ///
 ///     std::string    string          bool          boolean         std::vector<T>                      list
 ///     std::int32_t   integer         TimePoint     timestamp       std::map<std::string, std::string>  map
-///     std::int64_t   long            Blob          base64 text     a struct, with of(its fields)       structure
+///     std::int64_t   long            Blob          blob            a struct, with of(its fields)       structure
 ///     JsonText       any value, kept as its JSON text
+///
+/// A blob is base64 text in JSON, a byte string in CBOR. A timestamp is epoch seconds with a fraction in JSON, tag 1
+/// before integer epoch milliseconds in CBOR.
 namespace millrace::services {
 
 struct Blob {
@@ -252,15 +255,18 @@ struct Dialect {
   bool braces_when_empty = false;  ///< operations without output answer {} instead of nothing
 };
 
-/// Decodes the JSON object `body` into `object`, whose members `members` lists. Nothing: decoded and valid. Unknown
-/// members are ignored, null is absent, of duplicate members the last counts. Bad JSON, UTF-8 or a nesting over 128 is
-/// a SerializationException without text; a wrong type one with text; then up to 10 violations in one
-/// ValidationException.
+/// Decodes `body`, a JSON object or a CBOR map, into `object`, whose members `members` lists. Nothing: decoded and
+/// valid. Unknown members are ignored, null is absent, of duplicate members the last counts. What is no such document,
+/// has bad UTF-8 or a nesting over 128 is a SerializationException without text; a wrong type one with text; then up to
+/// 10 violations in one ValidationException. Both wires give the same words for the same mistake.
 std::optional<ServiceError> decode(std::string_view body, std::span<const Field> members, void* object,
-                                   const Dialect& dialect = {});
+                                   const Dialect& dialect = {}, Wire wire = Wire::json);
 
-/// Appends `object` as a JSON object: absent optionals are left out, timestamps are epoch seconds with a ms fraction.
-void encode(std::span<const Field> members, const void* object, Buffer& out);
+/// Appends `object` as a JSON object or CBOR map; absent optionals are left out.
+void encode(std::span<const Field> members, const void* object, Buffer& out, Wire wire = Wire::json);
+
+/// The tag before a timestamp in CBOR.
+inline constexpr std::uint64_t kEpochTag = 1;
 
 /// A time as it stands in JSON: epoch seconds with three places, 1767225600.123. Returns the characters written to
 /// `out`, which has room for kTimestampChars.

@@ -18,7 +18,7 @@ const Operation* Service::find(std::string_view operation) const noexcept {
 }
 
 std::span<const Service> all_services() {
-  static const std::array<Service, 2> services{Service{"kinesis", "Kinesis_20131202", kinesis::operations()},
+  static const std::array<Service, 2> services{Service{"kinesis", "Kinesis_20131202", kinesis::operations(), true},
                                                Service{"firehose", "Firehose_20150804", firehose::operations()}};
   return services;
 }

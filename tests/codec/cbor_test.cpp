@@ -282,13 +282,13 @@ TEST(CborReader, GivesViewsWhereThereIsOnePiece) {
 }
 
 TEST(CborWriter, WritesTheShortestHeads) {
-  std::string out;
+  Buffer out;
   CborWriter writer(out);
   const auto written = [&](const auto& write) {
     out.clear();
     write();
     std::string hex;
-    for (const char c : out) {
+    for (const char c : out.view()) {
       char digits[3];
       std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned char>(c));
       hex += digits;

@@ -16,6 +16,7 @@ const std::string kDenied =
     "authorized</Message>\n</AccessDeniedException>\n";
 const std::string kSerialization = R"({"__type":"SerializationException"})";
 const std::string kUnknown = R"({"__type":"UnknownOperationException"})";
+const std::string kCbor = "application/x-amz-cbor-1.1";
 const std::string kTarget = "Kinesis_20131202.Echo";
 
 /// One request against the recorded answers: facts of the check order.
@@ -29,17 +30,15 @@ struct Check {
   std::string reply;
 };
 
-HeaderList json(std::string target, bool authorized = true) {
-  HeaderList headers{{"Content-Type", kJson}, {"X-Amz-Target", std::move(target)}};
+HeaderList typed(std::string type, std::string target, bool authorized = false) {
+  HeaderList headers{{"Content-Type", std::move(type)}, {"X-Amz-Target", std::move(target)}};
   if (authorized) {
     headers.emplace_back("Authorization", kAuthorization);
     headers.emplace_back("X-Amz-Date", "20260101T000000Z");
   }
   return headers;
 }
-HeaderList typed(std::string type, std::string target) {
-  return {{"Content-Type", std::move(type)}, {"X-Amz-Target", std::move(target)}};
-}
+HeaderList json(std::string target, bool authorized = true) { return typed(kJson, std::move(target), authorized); }
 HeaderList with_authorization(std::string authorization, HeaderList more = {}) {
   HeaderList headers = json(kTarget, false);
   headers.emplace_back("Authorization", std::move(authorization));
@@ -100,8 +99,29 @@ INSTANTIATE_TEST_SUITE_P(
               kDenied},
         Check{"3_NoTypeUnknownService", "POST", "/", {{"X-Amz-Target", "Nothing.Echo"}}, "{}", 403, "", kDenied},
         Check{"3b_BadType", "POST", "/", typed("text/plain", kTarget), "{}", 404, "", "<UnknownOperationException/>\n"},
-        Check{"3b_Cbor", "POST", "/", typed("application/x-amz-cbor-1.1", kTarget), "\xa0", 404, "",
+        Check{"3b_CborWhereThereIsNone", "POST", "/", typed(kCbor, "Firehose_20150804.Echo"), "\xa0", 404, "",
               "<UnknownOperationException/>\n"},
+        Check{"4_NotCbor", "POST", "/", typed(kCbor, kTarget), "\xa1", 400, kCbor,
+              "\xa1\x66__type\x76SerializationException"},
+        Check{"4_CborThatIsNoMap", "POST", "/", typed(kCbor, kTarget), "\x80", 400, kCbor,
+              "\xa1\x66__type\x76SerializationException"},
+        Check{"6_CborUnknownOperation", "POST", "/", typed(kCbor, "Kinesis_20131202.Nothing"), "\xa0", 400, kCbor,
+              "\xa1\x66__type\x78\x19UnknownOperationException"},
+        Check{"6_CborNoTarget",
+              "POST",
+              "/",
+              {{"Content-Type", kCbor}},
+              "\xa0",
+              400,
+              kCbor,
+              "\xa1\x66__type\x78\x19UnknownOperationException"},
+        Check{"8_CborNeither", "POST", "/", typed(kCbor, kTarget), "\xa0", 400, kCbor,
+              "\xa2\x66__type\x78\x23MissingAuthenticationTokenException\x67message"
+              "\x78\x1cMissing Authentication Token"},
+        Check{"12_Cbor", "POST", "/", typed(kCbor, kTarget, true), "\xd9\xd9\xf7\xbf\xff", 200, kCbor,
+              "\xd9\xd9\xf7\xbf\xff"},
+        Check{"12_CborError", "POST", "/", typed(kCbor, "Kinesis_20131202.Failing", true), "\xa0", 400, kCbor,
+              "\xa2\x66__type\x78\x19ResourceNotFoundException\x67message\x61\xa0"},
         Check{"4_NotJson", "POST", "/", json("Nothing.Nothing", false), "{", 400, kJson, kSerialization},
         Check{"4_AnArray", "POST", "/", json("Kinesis_20131202.Nothing", false), "[]", 400, kJson, kSerialization},
         Check{"4_MoreThanOneValue", "POST", "/", json(kTarget, false), "{}{}", 400, kJson, kSerialization},

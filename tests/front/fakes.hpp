@@ -99,7 +99,7 @@ inline constexpr services::Operation kEcho{"Echo", echo_operation}, kEmpty{"Empt
 inline constexpr const services::Operation* kKinesisOperations[] = {&kEcho,     &kEmpty,  &kFailing,
                                                                     &kThrowing, &kPieces, &kId};
 inline constexpr const services::Operation* kFirehoseOperations[] = {&kEcho};
-inline const services::Service kServices[] = {{"kinesis", "Kinesis_20131202", kKinesisOperations},
+inline const services::Service kServices[] = {{"kinesis", "Kinesis_20131202", kKinesisOperations, true},
                                               {"firehose", "Firehose_20150804", kFirehoseOperations}};
 
 /// The aws listener's handler over fake operations, on the in-memory transport.

@@ -16,11 +16,10 @@
 #include "millrace/services/operation.hpp"
 #include "millrace/state/store.hpp"
 #include "millrace/streams/streams.hpp"
+#include "support/cbor.hpp"
 #include "support/run.hpp"
 
 namespace millrace::test {
-
-using Json = nlohmann::ordered_json;
 
 /// What a call came to, as the wire would show it.
 struct Answer {
@@ -44,6 +43,15 @@ class KinesisWorld {
         environment{clock, *random, budget, *streams} {}
 
   Answer call_text(std::string_view operation, std::string_view body) { return call_in(environment, operation, body); }
+  /// A request's bytes in CBOR; the answer's body stands in JSON again.
+  Answer call_cbor(std::string_view operation, std::string_view body) {
+    services::Context context{environment, "00000000-0000-4000-8000-000000000000", services::Wire::cbor};
+    services::Reply reply;
+    test::run(io, find(operation).run(context, body, reply));
+    Answer out = answer(reply, services::Wire::cbor);
+    if (!out.body.empty()) out.body = json_of_cbor(out.body).dump();
+    return out;
+  }
   /// In other surroundings: with streams that behave oddly, say.
   Answer call_in(services::Environment& surroundings, std::string_view operation, std::string_view body) {
     services::Context context{surroundings, "00000000-0000-4000-8000-000000000000"};
@@ -89,12 +97,12 @@ class KinesisWorld {
     }
   }
 
-  static Answer answer(services::Reply& reply) {
+  static Answer answer(services::Reply& reply, services::Wire wire = services::Wire::json) {
     Answer out;
     if (reply.error) {
       out.status = reply.error->status;
       Buffer text;
-      services::write_error_body(*reply.error, text);
+      services::write_error_body(*reply.error, text, wire);
       out.body = text.view();
       EXPECT_TRUE(reply.body.empty() && !reply.pieces) << "an error beside a body";
     } else if (reply.pieces) {

@@ -219,10 +219,12 @@ TEST(PutRecords, FullLogRefusesRecordByRecord) {
   KinesisWorld world({}, std::move(engine));
   world.create("s", 2);
   control.set_full(true);
-  Answer answer = world.call("PutRecords", request("s", {entry("a", "1"), entry("b", "2")}));
+  const Json two = request("s", {entry("a", "1"), entry("b", "2")});
+  Answer answer = world.call("PutRecords", two);
   EXPECT_EQ(answer.status, 200);
   EXPECT_EQ(answer.json()["FailedRecordCount"], 2);
   const Json reply = answer.json();
+  EXPECT_EQ(world.call_cbor("PutRecords", cbor_of(two)).json(), reply);
   for (const Json& one : reply["Records"]) {
     EXPECT_EQ(one["ErrorCode"], "ProvisionedThroughputExceededException");
     EXPECT_EQ(one["ErrorMessage"].get<std::string>().substr(0, 32), "Rate exceeded for shard shardId-");

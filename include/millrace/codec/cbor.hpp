@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "millrace/base/buffer.hpp"
+
 /// CBOR (RFC 8949) as AWS's `application/x-amz-cbor-1.1` uses it: a pull reader without a tree, and a writer.
 namespace millrace::codec {
 
@@ -39,7 +41,7 @@ class CborReader {
   /// Enters a map: then `while (next_member(key)) <take one value>`. Keys are texts. The view lives until the next
   /// call.
   bool begin_map() noexcept { return begin(kMap); }
-  bool next_member(std::string_view& key);
+  bool next_member(std::string_view& key) { return next_item(kMap) && read_text(key, key_); }
   bool begin_array() noexcept { return begin(kArray); }
   /// False at the array's end: check failed() after the loop.
   bool next_element() noexcept { return next_item(kArray); }
@@ -51,6 +53,7 @@ class CborReader {
   std::size_t error_offset() const noexcept { return static_cast<std::size_t>(at_ - begin_); }
 
  private:
+  static constexpr std::uint8_t kBreak = 0xff;
   enum Major : std::uint8_t { kUnsigned, kNegative, kBytes, kText, kArray, kMap, kTag, kOther };
   struct Head {
     Major major;
@@ -69,13 +72,58 @@ class CborReader {
     end_ = at_;
     return false;
   }
-  bool take_head(Head& out) noexcept;
+  bool take_head(Head& out) noexcept {
+    if (at_ != end_) {
+      const auto first = static_cast<std::uint8_t>(*at_);
+      if (const std::uint8_t info = first & 0x1f; info < 24) {
+        out = {static_cast<Major>(first >> 5), info, info};
+        ++at_;
+        return true;
+      } else if (info == 24 && end_ - at_ > 1) {
+        out = {static_cast<Major>(first >> 5), info, static_cast<std::uint8_t>(at_[1])};
+        at_ += 2;
+        return true;
+      }
+    }
+    return take_long_head(out);
+  }
+  bool take_long_head(Head& out) noexcept;
   /// The head of the next value, which must be of this kind.
-  bool take(Major major, Head& out) noexcept;
-  bool string(Major major, std::string_view& out, std::string& scratch);
-  bool piece(const Head& head, std::string_view& out) noexcept;
+  bool take(Major major, Head& out) noexcept {
+    const char* const before = at_;
+    if (take_head(out) && out.major == major) return true;
+    at_ = before;
+    return fail();
+  }
+  bool string(Major major, std::string_view& out, std::string& scratch) {
+    Head head;
+    if (!take(major, head)) return false;
+    return head.indefinite() ? pieces(major, out, scratch) : piece(head, out);
+  }
+  bool pieces(Major major, std::string_view& out, std::string& scratch);
+  bool piece(const Head& head, std::string_view& out) noexcept {
+    if (head.argument > static_cast<std::uint64_t>(end_ - at_)) return fail();
+    out = {at_, static_cast<std::size_t>(head.argument)};
+    if (head.major == kText && !valid_text(out)) return fail();
+    at_ += out.size();
+    return true;
+  }
+  static bool valid_text(std::string_view text) noexcept;
   bool begin(Major major) noexcept;
-  bool next_item(Major major) noexcept;
+  bool next_item(Major major) noexcept {
+    if (failed_ || depth_ == 0 || containers_[depth_ - 1].major != major) return fail();
+    Container& in = containers_[depth_ - 1];
+    if (in.indefinite) {
+      if (at_ == end_) return fail();
+      if (static_cast<std::uint8_t>(*at_) != kBreak) return true;
+      ++at_;
+    } else if (in.left > 0) {
+      --in.left;
+      return true;
+    }
+    --depth_;
+    return false;
+  }
 
   const char* begin_;
   const char* at_;
@@ -86,12 +134,31 @@ class CborReader {
   std::string key_;
 };
 
-/// Appends values to a text, lengths known in advance, each head as short as it can be.
+enum class CborMajor : std::uint8_t { positive, negative, bytes, text, array, map, tag };
+
+/// Bytes of a value's head, as short as it can be.
+constexpr std::size_t cbor_head_size(std::uint64_t argument) noexcept {
+  return argument < 24 ? 1 : argument <= 0xff ? 2 : argument <= 0xffff ? 3 : argument <= 0xffff'ffff ? 5 : 9;
+}
+/// Writes it; returns the end.
+inline char* write_cbor_head(CborMajor major, std::uint64_t argument, char* out) noexcept {
+  const int first = static_cast<int>(major) << 5;
+  const std::size_t size = cbor_head_size(argument);
+  if (size == 1) {
+    *out = static_cast<char>(first | static_cast<int>(argument));
+    return out + 1;
+  }
+  *out++ = static_cast<char>(first | (size == 2 ? 24 : size == 3 ? 25 : size == 5 ? 26 : 27));
+  for (std::size_t left = size - 1; left > 0; --left) *out++ = static_cast<char>(argument >> (8 * (left - 1)));
+  return out;
+}
+
+/// Appends values, lengths known in advance, each head as short as it can be.
 class CborWriter {
  public:
-  explicit CborWriter(std::string& out) noexcept : out_(out) {}
+  explicit CborWriter(Buffer& out) noexcept : out_(out) {}
   void integer(std::int64_t value);
-  void text(std::string_view value);
+  void text(std::string_view value);  ///< valid UTF-8
   void bytes(std::string_view value);
   void boolean(bool value);
   void null();
@@ -102,8 +169,8 @@ class CborWriter {
   void begin_map(std::uint64_t members);
 
  private:
-  void head(std::uint8_t major, std::uint64_t argument);
-  std::string& out_;
+  void head(CborMajor major, std::uint64_t argument);
+  Buffer& out_;
 };
 
 }  // namespace millrace::codec

@@ -20,9 +20,12 @@ namespace millrace::delivery {
 class Delivery;
 }
 
-/// AWS API surfaces: one folder a service, one file an operation. A handler sees typed values, never JSON or HTTP;
+/// AWS API surfaces: one folder a service, one file an operation. A handler sees typed values, never a body or HTTP;
 /// decoding, validation and error bodies are written once, around the table.
 namespace millrace::services {
+
+/// How requests and replies are written: `application/x-amz-json-1.1` or `application/x-amz-cbor-1.1`.
+enum class Wire : std::uint8_t { json, cbor };
 
 /// An error as AWS names it: type (with its Exception suffix), HTTP status, message.
 struct ServiceError {
@@ -46,6 +49,7 @@ struct Environment {
 struct Context {
   Environment& environment;
   std::string_view request_id;
+  Wire wire = Wire::json;
 };
 
 /// A large reply body, rendered piece by piece from what it pins, so that its memory is bounded whatever its size.
@@ -60,7 +64,7 @@ class Pieces {
 
 /// Filled by an operation: either `body`, or `pieces`, or `error`.
 struct Reply {
-  Buffer body;                     ///< JSON text; empty for operations without output
+  Buffer body;                     ///< on the context's wire; empty for operations without output
   std::unique_ptr<Pieces> pieces;  ///< instead of body
   std::optional<ServiceError> error;
   /// SerializationException carries its text as "Message"; the rest as "message".
@@ -73,7 +77,7 @@ struct Reply {
 
 struct Operation {
   std::string_view name;
-  /// @param body  the request's JSON text, not empty
+  /// @param body  the request's body on the context's wire, not empty
   /// Decodes, validates, runs; answers every client error by Reply::error. An exception is a bug (InternalFailure).
   awaitable<void> (*run)(Context& context, std::string_view body, Reply& reply);
   std::span<const Field> input{};  ///< its members; empty for operations that decode by themselves
@@ -84,6 +88,7 @@ struct Service {
   std::string_view name;           ///< "kinesis", the signing name and the gateway's uri name
   std::string_view target_prefix;  ///< "Kinesis_20131202"
   std::span<const Operation* const> operations;
+  bool cbor = false;  ///< speaks CBOR beside JSON
   const Operation* find(std::string_view operation) const noexcept;
 };
 
@@ -95,7 +100,7 @@ const Service* find_service_by_target(std::string_view target_prefix) noexcept;
 /// AWS service names by target prefix or signing name that exist but are not served, so that the answer can say so.
 std::optional<std::string_view> known_unserved_service(std::string_view target_prefix_or_signing_name) noexcept;
 
-/// Writes {"__type":..., "message":...} as the JSON protocols do.
-void write_error_body(const ServiceError& error, Buffer& out);
+/// Writes {"__type":..., "message":...}.
+void write_error_body(const ServiceError& error, Buffer& out, Wire wire = Wire::json);
 
 }  // namespace millrace::services

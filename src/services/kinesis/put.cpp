@@ -219,11 +219,6 @@ void write_sequence_number(PutScratch& s, std::size_t index, char* out) {
   lane.numbers.write(out);
 }
 
-bool StreamView::take(std::string_view key, codec::JsonReader& reader) {
-  std::string_view& member = key == "StreamName" ? name_ : key == "StreamARN" ? arn_ : id_;
-  return member.data() == nullptr && read_plain(reader, member);
-}
-
 streams::StreamRef StreamView::find(const Environment& environment) const {
   std::string_view name = name_;
   if (arn_.data()) {

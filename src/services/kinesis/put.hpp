@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "millrace/codec/cbor.hpp"
 #include "millrace/codec/json_reader.hpp"
 #include "services/kinesis/common.hpp"
 
@@ -96,13 +97,52 @@ awaitable<void> await_commits(Context& context, std::span<const log::Ticket> ope
 /// The sequence number of scratch.placed[index], 56 characters to `out`; cheap when called in order.
 void write_sequence_number(PutScratch& scratch, std::size_t index, char* out);
 
-/// A text of a request's JSON as a view. False: no string, or one with escapes, which the table-driven decoder undoes.
-inline bool read_plain(codec::JsonReader& reader, std::string_view& out) {
-  codec::JsonString value;
-  if (!reader.read_string(value) || value.escaped) return false;
-  out = value.raw;
-  return true;
-}
+/// A put's body read in place, with the same calls for both wires. What these cannot give as a view is left to the
+/// table-driven decoder: then a call is false, though the body may be good.
+class JsonBody {
+ public:
+  explicit JsonBody(std::string_view body) noexcept : reader_(body) {}
+  bool begin_map() noexcept { return reader_.peek() == codec::JsonType::object && reader_.begin_object(); }
+  bool next_member(std::string_view& name) { return reader_.next_member(name); }
+  bool begin_list() noexcept { return reader_.peek() == codec::JsonType::array && reader_.begin_array(); }
+  bool next_element() noexcept { return reader_.next_element(); }
+  bool text(std::string_view& out) noexcept {
+    codec::JsonString value;
+    if (!reader_.read_string(value) || value.escaped) return false;
+    out = value.raw;
+    return true;
+  }
+  bool data(PutEntry& entry) noexcept { return text(entry.data) && entry.data.size() % 4 == 0; }
+  void skip() noexcept { reader_.skip_value(); }
+  /// After the outermost map: nothing was wrong, and nothing follows.
+  bool done() noexcept { return !reader_.failed() && reader_.at_end(); }
+
+ private:
+  codec::JsonReader reader_;
+};
+
+class CborBody {
+ public:
+  explicit CborBody(std::string_view body) noexcept : reader_(body) {}
+  bool begin_map() noexcept { return reader_.begin_map(); }
+  bool next_member(std::string_view& name) { return reader_.next_member(name); }
+  bool begin_list() noexcept { return reader_.begin_array(); }
+  bool next_element() noexcept { return reader_.next_element(); }
+  bool text(std::string_view& out) { return reader_.read_text(out, scratch_) && whole(out); }
+  bool data(PutEntry& entry) {
+    entry.is_base64 = false;
+    return reader_.read_bytes(entry.data, scratch_) && whole(entry.data);
+  }
+  void skip() { reader_.skip_value(); }
+  bool done() noexcept { return !reader_.failed() && reader_.at_end(); }
+
+ private:
+  // One that came in pieces is no view into the body.
+  bool whole(std::string_view value) const noexcept { return value.data() != scratch_.data(); }
+
+  codec::CborReader reader_;
+  std::string scratch_;
+};
 
 /// The members that name a stream, as views. take() is false for a repeated or escaped one.
 class StreamView {
@@ -111,7 +151,11 @@ class StreamView {
   static bool names(std::string_view key) noexcept {
     return key == "StreamName" || key == "StreamARN" || key == "StreamId";
   }
-  bool take(std::string_view key, codec::JsonReader& reader);
+  template <class Body>
+  bool take(std::string_view key, Body& body) {
+    std::string_view& member = key == "StreamName" ? name_ : key == "StreamARN" ? arn_ : id_;
+    return member.data() == nullptr && body.text(member);
+  }
   /// The stream if there is one to put to and the members agree; null for the table-driven decoder to say why not.
   streams::StreamRef find(const Environment& environment) const;
 
@@ -119,10 +163,12 @@ class StreamView {
   std::string_view name_, arn_, id_;
 };
 
-/// Decoded bytes of base64 text whose length is a multiple of 4, from its padding.
-constexpr std::size_t base64_bytes(std::string_view text) noexcept {
-  const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
-  return text.size() / 4 * 3 - padding;
+/// Bytes of an entry's data and key; those of base64 text, whose length is a multiple of 4, from its padding.
+constexpr std::size_t entry_bytes(const PutEntry& entry) noexcept {
+  const std::string_view data = entry.data;
+  if (!entry.is_base64) return data.size() + entry.key.size();
+  const std::size_t padding = data.ends_with("==") ? 2 : data.ends_with('=') ? 1 : 0;
+  return data.size() / 4 * 3 - padding + entry.key.size();
 }
 
 /// Whether a partition key has AWS's length.

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "millrace/codec/base64.hpp"
+#include "millrace/codec/cbor.hpp"
 #include "millrace/codec/json_reader.hpp"
 #include "services/kinesis/common.hpp"
 #include "services/kinesis/iterators.hpp"
@@ -43,26 +44,19 @@ constexpr auto kOutput =
     fields(field<&Output::next>("NextShardIterator"), field<&Output::behind_ms>("MillisBehindLatest"),
            field<&Output::children>("ChildShards", of(kChildShard)));
 
-constexpr std::string_view kOpen = R"({"Records":[)";
-constexpr std::string_view kNumber = R"({"SequenceNumber":")";
-constexpr std::string_view kArrival = R"(","ApproximateArrivalTimestamp":)";
-constexpr std::string_view kData = R"(,"Data":")";
-constexpr std::string_view kKey = R"(","PartitionKey":)";
-constexpr std::size_t kFixedBytes = kNumber.size() + codec::Decimal56::kDigits + kArrival.size() + kData.size() +
-                                    kKey.size() + 1;  // and the closing brace
-
 char* put(char* at, std::string_view text) noexcept {
   std::memcpy(at, text.data(), text.size());
   return at + text.size();
 }
 
-// The text of one arrival time, made anew only when it changes.
+// One arrival time as it is written, made anew only when it changes.
+template <class Form>
 class ArrivalText {
  public:
   std::string_view of(std::int64_t arrival_ms) noexcept {
     if (arrival_ms != ms_ || size_ == 0) {
       ms_ = arrival_ms;
-      size_ = write_timestamp(TimePoint{std::chrono::milliseconds{arrival_ms}}, text_);
+      size_ = Form::write_time(arrival_ms, text_);
     }
     return {text_, size_};
   }
@@ -73,21 +67,88 @@ class ArrivalText {
   char text_[kTimestampChars];
 };
 
+// How a wire writes records: bytes that do not change, and the sizes and forms of those that do.
+struct JsonRecords {
+  static constexpr Wire kWire = Wire::json;
+  static constexpr std::string_view kNumber = R"({"SequenceNumber":")",
+                                    kArrival = R"(","ApproximateArrivalTimestamp":)";
+  static constexpr std::string_view kData = R"(,"Data":)", kKey = R"(,"PartitionKey":)", kClose = "}", kBetween = ",";
+  static constexpr std::size_t kSlack = codec::base64::kSlack;  // that writing data may touch behind it
+
+  static std::size_t write_time(std::int64_t ms, char* out) noexcept {
+    return write_timestamp(TimePoint{std::chrono::milliseconds{ms}}, out);
+  }
+  static std::size_t data_size(std::string_view data) noexcept { return codec::base64::encoded_size(data.size()) + 2; }
+  static char* write_data(std::string_view data, char* at) noexcept {
+    *at++ = '"';
+    at += codec::base64::encode(data, at);
+    *at++ = '"';
+    return at;
+  }
+  static std::size_t key_size(std::string_view key) noexcept { return codec::json_quoted_size(key); }
+  static char* write_key(std::string_view key, char* at) noexcept { return codec::json_quote(key, at); }
+
+  static std::string open(std::size_t, std::size_t) { return R"({"Records":[)"; }
+  // The members behind the records, from an object of their own.
+  static std::string close(std::string_view object) { return "]," + std::string(object.substr(1)); }
+};
+
+struct CborRecords {
+  static constexpr Wire kWire = Wire::cbor;
+  static_assert(codec::Decimal56::kDigits == 0x38 && kEpochTag == 1);
+  static constexpr std::string_view kNumber = "\xa4\x6eSequenceNumber\x78\x38",
+                                    kArrival =
+                                        "\x78\x1b"
+                                        "ApproximateArrivalTimestamp\xc1",
+                                    kData =
+                                        "\x64"
+                                        "Data",
+                                    kKey = "\x6cPartitionKey", kClose = "", kBetween = "";
+  static constexpr std::size_t kSlack = 0;
+
+  static std::size_t write_time(std::int64_t ms, char* out) noexcept {
+    const bool negative = ms < 0;
+    const codec::CborMajor major = negative ? codec::CborMajor::negative : codec::CborMajor::positive;
+    const auto magnitude = static_cast<std::uint64_t>(negative ? -1 - ms : ms);
+    return static_cast<std::size_t>(codec::write_cbor_head(major, magnitude, out) - out);
+  }
+  static std::size_t data_size(std::string_view data) noexcept {
+    return codec::cbor_head_size(data.size()) + data.size();
+  }
+  static char* write_data(std::string_view data, char* at) noexcept {
+    return put(codec::write_cbor_head(codec::CborMajor::bytes, data.size(), at), data);
+  }
+  static std::size_t key_size(std::string_view key) noexcept { return data_size(key); }
+  static char* write_key(std::string_view key, char* at) noexcept {
+    return put(codec::write_cbor_head(codec::CborMajor::text, key.size(), at), key);
+  }
+
+  static std::string open(std::size_t records, std::size_t more_members) {
+    Buffer out;
+    codec::CborWriter writer(out);
+    writer.begin_map(1 + more_members);
+    writer.text("Records");
+    writer.begin_array(records);
+    return std::string(out.view());
+  }
+  static std::string close(std::string_view map) { return std::string(map.substr(1)); }
+};
+
 // Renders the page from pinned chunks, piece by piece.
+template <class Form>
 class RecordPieces final : public Pieces {
  public:
   RecordPieces(log::ReadBatch batch, const streams::SequenceNumbers& numbers)
       : batch_(std::move(batch)), numbers_(numbers) {
     // Heads and keys only: the data's size gives that of its base64.
-    size_ = kOpen.size() + (batch_.records ? batch_.records - 1 : 0);
-    ArrivalText arrival;
+    size_ = batch_.records * kFixedBytes + (batch_.records ? batch_.records - 1 : 0) * Form::kBetween.size();
+    ArrivalText<Form> arrival;
     for (const log::RecordRun& run : batch_.runs) {
       const char* at = run.bytes.data();
       log::RecordView record{};
       for (std::uint32_t i = 0; i < run.count; ++i) {
         at = log::read_record(at, record);
-        size_ += kFixedBytes + arrival.of(record.arrival_ms).size() + codec::base64::encoded_size(record.data.size()) +
-                 codec::json_quoted_size(record.key);
+        size_ += arrival.of(record.arrival_ms).size() + Form::data_size(record.data) + Form::key_size(record.key);
       }
       last_arrival_ms_ = record.arrival_ms;
     }
@@ -98,10 +159,14 @@ class RecordPieces final : public Pieces {
     if (batch_.next >= batch_.tip) return 0;
     return std::max<std::int64_t>(1, batch_.tip_arrival_ms - last_arrival_ms_.value_or(batch_.tip_arrival_ms));
   }
-  // What follows the last record; to be set before the first piece.
-  void end_with(std::string tail) {
-    tail_ = std::move(tail);
-    size_ += tail_.size();
+  // The members that follow the records, as an object of their own; to be set before the first piece.
+  void end_with(const Output& rest) {
+    Buffer object;
+    encode(kOutput, &rest, object, Form::kWire);
+    const std::size_t members = 1 + rest.next.has_value() + rest.children.has_value();
+    open_ = Form::open(batch_.records, members);
+    tail_ = Form::close(object.view());
+    size_ += open_.size() + tail_.size();
   }
 
   std::uint64_t size() const noexcept override { return size_; }
@@ -110,7 +175,7 @@ class RecordPieces final : public Pieces {
     if (done_) return false;
     if (!begun_) {
       begun_ = true;
-      out.append(kOpen);
+      out.append(open_);
     }
     std::size_t left = kPieceBytes;
     for (; run_ < batch_.runs.size(); ++run_, at_ = nullptr) {
@@ -141,26 +206,29 @@ class RecordPieces final : public Pieces {
     else
       sequence_.next(record.arrival_ms);
     const std::string_view arrival = arrival_.of(record.arrival_ms);
-    char* const begin = out.prepare(1 + kFixedBytes + arrival.size() + codec::base64::encoded_size(record.data.size()) +
-                                    codec::base64::kSlack + codec::json_quoted_size(record.key));
+    char* const begin = out.prepare(Form::kBetween.size() + kFixedBytes + arrival.size() +
+                                    Form::data_size(record.data) + Form::kSlack + Form::key_size(record.key));
     char* at = begin;
-    if (run_ != 0 || rendered_ != 0) *at++ = ',';
-    at = put(at, kNumber);
+    if (run_ != 0 || rendered_ != 0) at = put(at, Form::kBetween);
+    at = put(at, Form::kNumber);
     sequence_.write(at);
-    at = put(at + codec::Decimal56::kDigits, kArrival);
-    at = put(put(at, arrival), kData);
-    at += codec::base64::encode(record.data, at);
-    at = codec::json_quote(record.key, put(at, kKey));
-    *at++ = '}';
+    at = put(at + codec::Decimal56::kDigits, Form::kArrival);
+    at = put(put(at, arrival), Form::kData);
+    at = Form::write_data(record.data, at);
+    at = Form::write_key(record.key, put(at, Form::kKey));
+    at = put(at, Form::kClose);
     ++rendered_;
     const auto size = static_cast<std::size_t>(at - begin);
     out.commit(size);
     return size;
   }
 
+  static constexpr std::size_t kFixedBytes = Form::kNumber.size() + codec::Decimal56::kDigits + Form::kArrival.size() +
+                                             Form::kData.size() + Form::kKey.size() + Form::kClose.size();
+
   log::ReadBatch batch_;
   streams::SequenceNumbers numbers_;
-  std::string tail_;
+  std::string open_, tail_;
   std::uint64_t size_ = 0;
   std::optional<std::int64_t> last_arrival_ms_;
   bool begun_ = false, done_ = false;
@@ -168,7 +236,7 @@ class RecordPieces final : public Pieces {
   const char* at_ = nullptr;    // the next record of the current run
   std::uint32_t rendered_ = 0;  // of the current run
   streams::SequenceNumbers::Run sequence_;
-  ArrivalText arrival_;
+  ArrivalText<Form> arrival_;
 };
 
 std::vector<ChildShard> children_of(const streams::Stream& stream, const streams::Shard& parent) {
@@ -183,10 +251,23 @@ std::vector<ChildShard> children_of(const streams::Stream& stream, const streams
   return children;
 }
 
+template <class Form>
+void answer(log::ReadBatch read, const streams::SequenceNumbers& numbers, Output rest, Reply& reply) {
+  auto pieces = std::make_unique<RecordPieces<Form>>(std::move(read), numbers);
+  rest.behind_ms = pieces->millis_behind();
+  pieces->end_with(rest);
+  if (pieces->size() > kWholeBytesMax) {
+    reply.pieces = std::move(pieces);
+    return;
+  }
+  while (pieces->next(reply.body)) {
+  }
+}
+
 awaitable<void> get_records(Context& context, std::string_view body, Reply& reply) {
   const Environment& environment = context.environment;
   Input in;
-  if (std::optional<ServiceError> refused = decode(body, kInput, &in)) {
+  if (std::optional<ServiceError> refused = decode(body, kInput, &in, Dialect{}, context.wire)) {
     reply.error = std::move(refused);
     co_return;
   }
@@ -225,18 +306,10 @@ awaitable<void> get_records(Context& context, std::string_view body, Reply& repl
     rest.children = children_of(*stream, *shard);
   else
     rest.next = write_iterator(environment, *stream, *shard, read->next);
-  auto pieces = std::make_unique<RecordPieces>(std::move(*read), shard->numbers);
-  rest.behind_ms = pieces->millis_behind();
-  // The rest as an object of its own, its brace replaced by the records' end.
-  Buffer tail;
-  encode(kOutput, &rest, tail);
-  pieces->end_with("]," + std::string(tail.view().substr(1)));
-  if (pieces->size() > kWholeBytesMax) {
-    reply.pieces = std::move(pieces);
-  } else {
-    while (pieces->next(reply.body)) {
-    }
-  }
+  if (context.wire == Wire::json)
+    answer<JsonRecords>(std::move(*read), shard->numbers, std::move(rest), reply);
+  else
+    answer<CborRecords>(std::move(*read), shard->numbers, std::move(rest), reply);
 }
 
 }  // namespace

@@ -1,7 +1,5 @@
 // PutRecord: one record into a stream.
 // Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecord.html
-#include <cstring>
-
 #include "services/kinesis/put.hpp"
 
 namespace millrace::services::kinesis {
@@ -21,31 +19,34 @@ constexpr auto kInput =
            field<&Input::data>("Data", length(0, kRecordBytesMax)), stream_selector<&Input::stream>());
 
 // The plain case; false leaves the request to the table-driven decoder.
-bool read_entry(std::string_view body, PutEntry& entry, std::string_view& after, StreamView& stream) {
-  codec::JsonReader reader(body);
+template <class Body>
+bool read_entry(std::string_view bytes, PutEntry& entry, std::string_view& after, StreamView& stream) {
+  Body body(bytes);
   std::string_view name;
-  if (reader.peek() != codec::JsonType::object || !reader.begin_object()) return false;
-  while (reader.next_member(name)) {
+  if (!body.begin_map()) return false;
+  while (body.next_member(name)) {
     if (StreamView::names(name)) {
-      if (!stream.take(name, reader)) return false;
+      if (!stream.take(name, body)) return false;
       continue;
     }
-    std::string_view* member = name == "Data"                        ? &entry.data
-                               : name == "PartitionKey"              ? &entry.key
+    if (name == "Data") {
+      if (entry.data.data() || !body.data(entry)) return false;
+      continue;
+    }
+    std::string_view* member = name == "PartitionKey"                ? &entry.key
                                : name == "ExplicitHashKey"           ? &entry.explicit_hash
                                : name == "SequenceNumberForOrdering" ? &after
                                                                      : nullptr;
     if (!member) {
-      reader.skip_value();
+      body.skip();
       continue;
     }
-    if (member->data() || !read_plain(reader, *member)) return false;
+    if (member->data() || !body.text(*member)) return false;
   }
-  if (reader.failed() || !reader.at_end() || !entry.data.data() || entry.data.size() % 4 != 0 || !key_fits(entry.key))
-    return false;
+  if (!body.done() || !entry.data.data() || !key_fits(entry.key)) return false;
   if (entry.explicit_hash.data() && !matches_hash_key(entry.explicit_hash)) return false;
   if (after.data() && !matches_sequence_number(after)) return false;
-  return base64_bytes(entry.data) + entry.key.size() <= kRecordBytesMax;
+  return entry_bytes(entry) <= kRecordBytesMax;
 }
 
 // SequenceNumberForOrdering asks for a larger number than the one given, and a shard's numbers grow: only what cannot
@@ -59,14 +60,23 @@ std::optional<ServiceError> check_ordering(const Environment& environment, const
                           stream.name + " under account " + environment.account_id + " is invalid.");
 }
 
-void render(PutScratch& scratch, Buffer& out) {
-  constexpr std::string_view kShard = R"({"ShardId":")", kNumber = R"(","SequenceNumber":")", kEnd = R"("})";
-  out.append(kShard);
-  out.append(scratch.placed[0].shard->id);
-  out.append(kNumber);
-  write_sequence_number(scratch, 0, out.prepare(codec::Decimal56::kDigits));
-  out.commit(codec::Decimal56::kDigits);
-  out.append(kEnd);
+void render(PutScratch& scratch, Buffer& out, Wire wire) {
+  const std::string& shard = scratch.placed[0].shard->id;
+  char number[codec::Decimal56::kDigits];
+  write_sequence_number(scratch, 0, number);
+  if (wire == Wire::cbor) {
+    codec::CborWriter writer(out);
+    writer.begin_map(2);
+    writer.text("ShardId");
+    writer.text(shard);
+    writer.text("SequenceNumber");
+    return writer.text({number, sizeof number});
+  }
+  out.append(R"({"ShardId":")");
+  out.append(shard);
+  out.append(R"(","SequenceNumber":")");
+  out.append({number, sizeof number});
+  out.append(R"("})");
 }
 
 void put_record_now(Context& context, std::string_view body, Reply& reply, std::vector<log::Ticket>& open) {
@@ -77,7 +87,9 @@ void put_record_now(Context& context, std::string_view body, Reply& reply, std::
   std::string_view after;
   PutEntry plain;
   std::optional<PutFailure> failure;
-  if (read_entry(body, plain, after, view)) stream = view.find(environment);
+  const bool read = context.wire == Wire::json ? read_entry<JsonBody>(body, plain, after, view)
+                                               : read_entry<CborBody>(body, plain, after, view);
+  if (read) stream = view.find(environment);
   if (stream && after.data() && check_ordering(environment, *stream, after)) stream = nullptr;
   if (stream) {
     scratch->entries.push_back(plain);
@@ -85,7 +97,7 @@ void put_record_now(Context& context, std::string_view body, Reply& reply, std::
   }
   Input in;
   if (!stream || (failure && *failure != PutFailure::no_stream)) {
-    if ((reply.error = decode(body, kInput, &in))) return;
+    if ((reply.error = decode(body, kInput, &in, Dialect{}, context.wire))) return;
     if (in.data.bytes.size() + in.key.size() > kRecordBytesMax) {
       reply.error = record_too_large("data", in.data.bytes.size());
       return;
@@ -112,7 +124,7 @@ void put_record_now(Context& context, std::string_view body, Reply& reply, std::
     reply.error = to_service_error(log::Error{*placed.error, {}}, environment, stream->name, placed.shard->id);
     return;
   }
-  render(*scratch, reply.body);
+  render(*scratch, reply.body, context.wire);
   open.swap(scratch->open);
 }
 

@@ -26,46 +26,49 @@ constexpr auto kInput =
 
 // The plain case, which is nearly every request: valid, without escapes or repeated members. False leaves the request
 // to the table-driven decoder, which finds the same entries or the exact error.
-bool read_entries(std::string_view body, PutScratch& scratch, StreamView& stream) {
-  codec::JsonReader reader(body);
+template <class Body>
+bool read_entries(std::string_view bytes, PutScratch& scratch, StreamView& stream) {
+  Body body(bytes);
   std::string_view name;
   bool seen = false;
-  std::size_t bytes = 0;
-  if (reader.peek() != codec::JsonType::object || !reader.begin_object()) return false;
-  while (reader.next_member(name)) {
+  std::size_t total = 0;
+  if (!body.begin_map()) return false;
+  while (body.next_member(name)) {
     if (StreamView::names(name)) {
-      if (!stream.take(name, reader)) return false;
+      if (!stream.take(name, body)) return false;
       continue;
     }
     if (name != "Records") {
-      reader.skip_value();
+      body.skip();
       continue;
     }
-    if (seen || reader.peek() != codec::JsonType::array || !reader.begin_array()) return false;
+    if (seen || !body.begin_list()) return false;
     seen = true;
-    while (reader.next_element()) {
-      if (scratch.entries.size() == kRecordsMax || reader.peek() != codec::JsonType::object || !reader.begin_object())
-        return false;
+    while (body.next_element()) {
+      if (scratch.entries.size() == kRecordsMax || !body.begin_map()) return false;
       PutEntry& entry = scratch.entries.emplace_back();
-      while (reader.next_member(name)) {
-        std::string_view* member = name == "Data"              ? &entry.data
-                                   : name == "PartitionKey"    ? &entry.key
+      while (body.next_member(name)) {
+        if (name == "Data") {
+          if (entry.data.data() || !body.data(entry)) return false;
+          continue;
+        }
+        std::string_view* member = name == "PartitionKey"      ? &entry.key
                                    : name == "ExplicitHashKey" ? &entry.explicit_hash
                                                                : nullptr;
         if (!member) {
-          reader.skip_value();
+          body.skip();
           continue;
         }
-        if (member->data() || !read_plain(reader, *member)) return false;
+        if (member->data() || !body.text(*member)) return false;
       }
-      if (!entry.data.data() || entry.data.size() % 4 != 0 || !key_fits(entry.key)) return false;
+      if (!entry.data.data() || !key_fits(entry.key)) return false;
       if (entry.explicit_hash.data() && !matches_hash_key(entry.explicit_hash)) return false;
-      const std::size_t size = base64_bytes(entry.data) + entry.key.size();
+      const std::size_t size = entry_bytes(entry);
       if (size > kRecordBytesMax) return false;
-      bytes += size;
+      total += size;
     }
   }
-  return seen && !reader.failed() && reader.at_end() && !scratch.entries.empty() && bytes <= kRequestBytesMax;
+  return seen && body.done() && !scratch.entries.empty() && total <= kRequestBytesMax;
 }
 
 // The members checked together, after each by itself.
@@ -82,54 +85,85 @@ std::optional<ServiceError> check_sizes(const Input& in) {
   return std::nullopt;
 }
 
-void append_failure(const Environment& environment, const streams::Stream& stream, const Placed& placed, Buffer& out) {
+void append_failure(Context& context, const streams::Stream& stream, const Placed& placed, Buffer& out) {
   struct Failure {
     std::string code, text;
   };
   static constexpr auto kFailure = fields(field<&Failure::code>("ErrorCode"), field<&Failure::text>("ErrorMessage"));
   Failure failure{"InternalFailure", "Internal Service Failure"};
   if (*placed.error == log::Errc::full) {
-    ServiceError error = to_service_error(log::Error{*placed.error, {}}, environment, stream.name, placed.shard->id);
+    ServiceError error =
+        to_service_error(log::Error{*placed.error, {}}, context.environment, stream.name, placed.shard->id);
     failure = {std::move(error.type), std::move(error.message)};
   }
-  encode(kFailure, &failure, out);
+  encode(kFailure, &failure, out, context.wire);
 }
 
-void render(const Environment& environment, const streams::Stream& stream, PutScratch& scratch, Buffer& out) {
-  constexpr std::string_view kFailed = R"({"FailedRecordCount":)", kRecords = R"(,"Records":[)", kEnd = "]}";
-  constexpr std::string_view kNumber = R"({"SequenceNumber":")", kShard = R"(","ShardId":")", kClose = R"("},)";
+// What stands around a record's number and its shard's id.
+struct JsonFrame {
+  static constexpr std::string_view kNumber = R"({"SequenceNumber":")", kShard = R"(","ShardId":")", kClose = R"("},)";
+  static constexpr std::string_view kBetween = ",";
+  static constexpr std::size_t kIdHeadMax = 0;
+  static char* begin_id(std::size_t, char* at) { return at; }
+  static void open(std::size_t failed, std::size_t, Buffer& out) {
+    out.append(R"({"FailedRecordCount":)");
+    out.append(std::to_string(failed));
+    out.append(R"(,"Records":[)");
+  }
+  static void close(Buffer& out) {
+    out.data()[out.size() - 1] = ']';  // in the last comma's place
+    out.append("}");
+  }
+};
+struct CborFrame {
+  static_assert(codec::Decimal56::kDigits == 0x38);
+  static constexpr std::string_view kNumber = "\xa2\x6eSequenceNumber\x78\x38", kShard = "\x67ShardId", kClose = "";
+  static constexpr std::string_view kBetween = "";
+  static constexpr std::size_t kIdHeadMax = 9;
+  static char* begin_id(std::size_t size, char* at) { return codec::write_cbor_head(codec::CborMajor::text, size, at); }
+  static void open(std::size_t failed, std::size_t records, Buffer& out) {
+    codec::CborWriter writer(out);
+    writer.begin_map(2);
+    writer.text("FailedRecordCount");
+    writer.integer(static_cast<std::int64_t>(failed));
+    writer.text("Records");
+    writer.begin_array(records);
+  }
+  static void close(Buffer&) {}
+};
+
+template <class Frame>
+void render(Context& context, const streams::Stream& stream, PutScratch& scratch, Buffer& out) {
   constexpr std::size_t kUsualBytes = 128;
   std::size_t failed = 0;
   for (const Placed& placed : scratch.placed) failed += placed.error.has_value();
   out.reserve(out.size() + 64 + scratch.placed.size() * kUsualBytes);
-  out.append(kFailed);
-  out.append(std::to_string(failed));
-  out.append(kRecords);
+  Frame::open(failed, scratch.placed.size(), out);
   for (std::size_t i = 0; i < scratch.placed.size(); ++i) {
     const Placed& placed = scratch.placed[i];
     if (placed.error) {
-      append_failure(environment, stream, placed, out);
-      out.append(",");
+      append_failure(context, stream, placed, out);
+      out.append(Frame::kBetween);
       continue;
     }
     const std::string& id = placed.shard->id;
-    char* const begin =
-        out.prepare(kNumber.size() + codec::Decimal56::kDigits + kShard.size() + id.size() + kClose.size());
+    char* const begin = out.prepare(Frame::kNumber.size() + codec::Decimal56::kDigits + Frame::kShard.size() +
+                                    Frame::kIdHeadMax + id.size() + Frame::kClose.size());
     char* at = begin;
     auto put = [&at](std::string_view text) {
       std::memcpy(at, text.data(), text.size());
       at += text.size();
     };
-    put(kNumber);
+    put(Frame::kNumber);
     write_sequence_number(scratch, i, at);
     at += codec::Decimal56::kDigits;
-    put(kShard);
+    put(Frame::kShard);
+    at = Frame::begin_id(id.size(), at);
     put(id);
-    put(kClose);
+    put(Frame::kClose);
     out.commit(static_cast<std::size_t>(at - begin));
   }
-  out.data()[out.size() - 1] = kEnd[0];  // in the last comma's place
-  out.append(kEnd.substr(1));
+  Frame::close(out);
 }
 
 // All but the wait for commits: nothing here suspends. What has to be waited for goes to `open`.
@@ -139,11 +173,13 @@ void put_records_now(Context& context, std::string_view body, Reply& reply, std:
   StreamView view;
   streams::StreamRef stream;
   std::optional<PutFailure> failure;
-  if (read_entries(body, *scratch, view)) stream = view.find(environment);
+  const bool read = context.wire == Wire::json ? read_entries<JsonBody>(body, *scratch, view)
+                                               : read_entries<CborBody>(body, *scratch, view);
+  if (read) stream = view.find(environment);
   if (stream) failure = put_all(environment, stream, *scratch);
   Input in;
   if (!stream || (failure && *failure != PutFailure::no_stream)) {
-    reply.error = decode(body, kInput, &in);
+    reply.error = decode(body, kInput, &in, Dialect{}, context.wire);
     if (!reply.error) reply.error = check_sizes(in);
     if (reply.error) return;
     Outcome<streams::StreamRef> found = find_stream_to_put(context, in.stream);
@@ -164,7 +200,10 @@ void put_records_now(Context& context, std::string_view body, Reply& reply, std:
                                                   : stream_not_found(environment, stream->name);
     return;
   }
-  render(environment, *stream, *scratch, reply.body);
+  if (context.wire == Wire::json)
+    render<JsonFrame>(context, *stream, *scratch, reply.body);
+  else
+    render<CborFrame>(context, *stream, *scratch, reply.body);
   open.swap(scratch->open);
 }
 
