@@ -13,7 +13,7 @@ namespace {
 using fuzz::require;
 
 constexpr const services::Operation* kOperations[] = {&kEcho, &kEmpty, &kId};
-const services::Service kEchoing[] = {{"kinesis", "Kinesis_20131202", kOperations},
+const services::Service kEchoing[] = {{"kinesis", "Kinesis_20131202", kOperations, true},
                                       {"firehose", "Firehose_20150804", kOperations}};
 
 struct World {

@@ -6,28 +6,14 @@
 
 #include "codec/exact_copy.hpp"
 #include "codec/json_scan.hpp"
+#include "fuzz/events.hpp"
 #include "fuzz/fuzz.hpp"
 #include "millrace/codec/json_reader.hpp"
 
 namespace millrace::codec {
 namespace {
 
-using fuzz::require;
-
-/// What a walk met, in order: one line a thing. A string's line has its length, so that no text looks like another.
-class Events {
- public:
-  void mark(char c) { text_.append(1, c).append(1, '\n'); }
-  void string(char kind, std::string_view value) {
-    text_.append(1, kind).append(std::to_string(value.size())).append(1, ':').append(value).append(1, '\n');
-  }
-  void number(std::string_view text) { text_.append(1, '#').append(text).append(1, '\n'); }
-  void append(const Events& other) { text_ += other.text_; }
-  friend bool operator==(const Events&, const Events&) = default;
-
- private:
-  std::string text_;
-};
+using fuzz::Events, fuzz::require;
 
 /// nlohmann's walk.
 struct Listener final : nlohmann::json::json_sax_t {
@@ -47,9 +33,9 @@ struct Listener final : nlohmann::json::json_sax_t {
   }
   bool null() override { return events.mark('n'), true; }
   bool boolean(bool value) override { return events.mark(value ? 't' : 'f'), true; }
-  bool number_integer(std::int64_t value) override { return events.number(std::to_string(value)), true; }
-  bool number_unsigned(std::uint64_t value) override { return events.number(std::to_string(value)), true; }
-  bool number_float(double, const std::string& text) override { return events.number(text), true; }
+  bool number_integer(std::int64_t value) override { return events.number('#', std::to_string(value)), true; }
+  bool number_unsigned(std::uint64_t value) override { return events.number('#', std::to_string(value)), true; }
+  bool number_float(double, const std::string& text) override { return events.number('#', text), true; }
   bool string(std::string& value) override { return events.string('"', value), true; }
   bool binary(nlohmann::json::binary_t&) override { return false; }
   bool start_object(std::size_t) override { return enter('{'); }
@@ -124,7 +110,7 @@ bool walk(JsonReader& reader, Events& events, bool skip) {
     case JsonType::number: {
       std::string_view text;
       if (!reader.read_number(text)) return false;
-      events.number(as_told(text));
+      events.number('#', as_told(text));
       return true;
     }
     case JsonType::boolean: {

@@ -1,9 +1,7 @@
 // Every operation of Kinesis and Firehose on any body: it answers in AWS's words, and reading the body in its two ways
 // comes to the same. The first byte picks the operation, the second lets time pass; the rest is the body.
-#include <algorithm>
-#include <set>
-
 #include "fuzz/fuzz.hpp"
+#include "fuzz/operations.hpp"
 #include "fuzz/quiet.hpp"
 #include "services/firehose_world.hpp"
 
@@ -12,29 +10,14 @@ namespace {
 
 using fuzz::require;
 
-constexpr int kRunsMax = 3000;  // with one pair of worlds
+using Worlds = fuzz::TwoWorlds<FirehoseWorld>;
 
-/// Two worlds that go through the same.
-struct Worlds {
-  static streams::Options options() {
-    streams::Options out;
-    out.shards_max = 24;
-    return out;
-  }
-  static constexpr std::size_t kMemory = 48u << 20;
-  FirehoseWorld plain{delivery::Options{}, options(), kMemory};
-  FirehoseWorld other{delivery::Options{}, options(), kMemory};
-  Worlds() {
-    for (FirehoseWorld* world : {&plain, &other}) {
-      world->create("s", 3);
-      world->create("clicks");
-      require(world->call_firehose("CreateDeliveryStream", delivery_stream("d")).status == 200, "a world can be made");
-    }
-  }
-};
-
-std::unique_ptr<Worlds> worlds;
-int runs = 0;
+std::unique_ptr<Worlds> make_worlds() {
+  auto worlds = std::make_unique<Worlds>(delivery::Options{}, Worlds::options(), Worlds::kMemory);
+  for (FirehoseWorld* world : {&worlds->plain, &worlds->other})
+    require(world->call_firehose("CreateDeliveryStream", delivery_stream("d")).status == 200, "a world can be made");
+  return worlds;
+}
 
 struct Called {
   bool firehose;
@@ -44,10 +27,8 @@ const std::vector<Called>& operations() {
   static const std::vector<Called> all = [] {
     std::vector<Called> list;
     for (const char* service : {"kinesis", "firehose"})
-      for (const services::Operation* operation : services::find_service(service)->operations)
-        list.push_back({std::string_view(service) == "firehose", operation->name});
-    std::sort(list.begin(), list.end(),
-              [](const Called& a, const Called& b) { return a.firehose != b.firehose ? b.firehose : a.name < b.name; });
+      for (const std::string_view name : fuzz::operation_names(service))
+        list.push_back({std::string_view(service) == "firehose", name});
     return list;
   }();
   return all;
@@ -63,43 +44,25 @@ std::string made_unusual(std::string text) {
   return text;
 }
 
-void check_answer(const Answer& answer, std::string_view operation) {
-  static const std::set<std::string> kTypes{
-      "SerializationException",    "ValidationException",       "InvalidArgumentException",
-      "ResourceNotFoundException", "ResourceInUseException",    "LimitExceededException",
-      "ExpiredIteratorException",  "ExpiredNextTokenException", "ProvisionedThroughputExceededException"};
-  require(answer.status == 200 || answer.status == 400, "an answer is a success or the client's fault");
-  if (answer.status == 200 && answer.body.empty()) return;
-  require(Json::accept(answer.body), "an answer is JSON");
-  if (answer.status == 400 && !kTypes.contains(answer.type()))
-    std::fprintf(stderr, "%.*s: %s\n", static_cast<int>(operation.size()), operation.data(), answer.body.c_str());
-  if (answer.status == 400) require(kTypes.contains(answer.type()), "an error has one of AWS's types");
-}
-
 void check(fuzz::Input& input) {
-  if (!worlds || ++runs > kRunsMax) {
-    worlds.reset();
-    worlds = std::make_unique<Worlds>();
-    runs = 0;
-  }
+  Worlds& worlds = fuzz::worlds_of_run<Worlds>(make_worlds);
   const Called& called = operations()[input.byte() % operations().size()];
   const std::chrono::milliseconds passed{input.byte() * 10};
   std::string body(input.rest());
   if (body.empty()) body = "{}";  // the front answers an empty one
-  worlds->plain.clock.advance(passed);
-  worlds->other.clock.advance(passed);
+  worlds.advance(passed);
   if (called.firehose) {
-    const Answer answer = worlds->plain.call_firehose_text(called.name, body);
-    check_answer(answer, called.name);
-    require(worlds->other.call_firehose_text(called.name, body).body == answer.body, "the same gives the same");
+    const Answer answer = worlds.plain.call_firehose_text(called.name, body);
+    fuzz::check_answer(answer.status, answer.body, called.name);
+    require(worlds.other.call_firehose_text(called.name, body).body == answer.body, "the same gives the same");
   } else {
-    const Answer answer = worlds->plain.call_text(called.name, body);
-    check_answer(answer, called.name);
+    const Answer answer = worlds.plain.call_text(called.name, body);
+    fuzz::check_answer(answer.status, answer.body, called.name);
     const bool puts = called.name == "PutRecord" || called.name == "PutRecords";
-    const Answer other = worlds->other.call_text(called.name, puts ? made_unusual(body) : body);
+    const Answer other = worlds.other.call_text(called.name, puts ? made_unusual(body) : body);
     require(other.status == answer.status && other.body == answer.body, "both ways to read a body come to the same");
   }
-  require(worlds->plain.streams->open_shards() <= Worlds::options().shards_max, "shards have a limit");
+  require(worlds.plain.streams->open_shards() <= Worlds::kShardsMax, "shards have a limit");
 }
 
 }  // namespace
