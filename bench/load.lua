@@ -1,12 +1,13 @@
 -- wrk script: sends the requests of a file in turn, over and over. The file, named by MILLRACE_LOAD, holds what run.py made:
--- the method and path, then header lines, an empty line, and one body a line. What comes back is one line of JSON.
+-- the method and path, then header lines, an empty line, and of each body a line with its bytes, itself and a line end. What
+-- comes back is one line of JSON.
 
 local requests = {}
 local turn = 0
 
 function init(arguments)
   local name = assert(os.getenv("MILLRACE_LOAD"), "MILLRACE_LOAD is not set")
-  local file = assert(io.open(name))
+  local file = assert(io.open(name, "rb"))
   local method, path = file:read("*l"):match("^(%S+) (%S+)$")
   local headers = {}
   for line in file:lines() do
@@ -14,8 +15,9 @@ function init(arguments)
     local name, value = line:match("^([^:]+): (.*)$")
     headers[name] = value
   end
-  for body in file:lines() do
-    requests[#requests + 1] = wrk.format(method, path, headers, body)
+  for size in file:lines() do
+    requests[#requests + 1] = wrk.format(method, path, headers, file:read(tonumber(size)))
+    file:read(1)
   end
   file:close()
 end

@@ -10,6 +10,7 @@
 
 #include "millrace/base/digest.hpp"
 #include "millrace/codec/base64.hpp"
+#include "millrace/codec/cbor.hpp"
 #include "millrace/codec/decimal.hpp"
 #include "millrace/codec/json_reader.hpp"
 
@@ -59,12 +60,47 @@ std::string records(std::mt19937& random, std::size_t count, std::size_t bytes) 
   return body + "]}";
 }
 
+std::string cbor_records(std::mt19937& random, std::size_t count, std::size_t bytes) {
+  Buffer body;
+  codec::CborWriter out(body);
+  out.begin_map(2);
+  out.text("StreamName");
+  out.text("events");
+  out.text("Records");
+  out.begin_array(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    out.begin_map(2);
+    out.text("Data");
+    out.bytes(random_bytes(random, bytes));
+    out.text("PartitionKey");
+    out.text(key(random));
+  }
+  return std::string(body.view());
+}
+
+struct JsonCalls {
+  codec::JsonReader reader;
+  codec::JsonString string;
+  bool begin_map() { return reader.begin_object(); }
+  std::size_t data() { return reader.read_string(string) ? string.raw.size() : 0; }
+  std::size_t key() { return data(); }
+};
+struct CborCalls {
+  codec::CborReader reader;
+  std::string_view string;
+  std::string scratch;
+  bool begin_map() { return reader.begin_map(); }
+  std::size_t data() { return reader.read_bytes(string, scratch) ? string.size() : 0; }
+  std::size_t key() { return reader.read_text(string, scratch) ? string.size() : 0; }
+};
+
+template <class Calls>
 std::uint64_t read_records(std::string_view body) {
-  codec::JsonReader reader(body);
+  Calls calls{.reader = decltype(Calls::reader)(body)};
+  auto& reader = calls.reader;
   std::uint64_t sum = 0;
   std::string_view name;
-  codec::JsonString data, partition_key;
-  if (!reader.begin_object()) return 0;
+  if (!calls.begin_map()) return 0;
   while (reader.next_member(name)) {
     if (name != "Records") {
       reader.skip_value();
@@ -72,17 +108,16 @@ std::uint64_t read_records(std::string_view body) {
     }
     if (!reader.begin_array()) return 0;
     while (reader.next_element()) {
-      if (!reader.begin_object()) return 0;
+      if (!calls.begin_map()) return 0;
       while (reader.next_member(name)) {
         if (name == "Data") {
-          reader.read_string(data);
+          sum += calls.data();
         } else if (name == "PartitionKey") {
-          reader.read_string(partition_key);
+          sum += calls.key();
         } else {
           reader.skip_value();
         }
       }
-      sum += data.raw.size() + partition_key.raw.size();
     }
   }
   return reader.at_end() ? sum : 0;
@@ -105,10 +140,17 @@ int main(int argc, char** argv) {
   }
   for (const std::size_t bytes : {100u, 1024u}) {
     const std::string one = records(random, 1, bytes), batch = records(random, 500, bytes);
-    measure(("json read request, 1 x " + std::to_string(bytes)).c_str(), 1, [&] { return read_records(one); });
-    measure(("json read a record, 500 x " + std::to_string(bytes)).c_str(), 500, [&] { return read_records(batch); });
+    measure(("json read request, 1 x " + std::to_string(bytes)).c_str(), 1,
+            [&] { return read_records<JsonCalls>(one); });
+    measure(("json read a record, 500 x " + std::to_string(bytes)).c_str(), 500,
+            [&] { return read_records<JsonCalls>(batch); });
     measure(("json skip a record, 500 x " + std::to_string(bytes)).c_str(), 500,
             [&] { return codec::JsonReader(batch).skip_value().size(); });
+  }
+  for (const std::size_t bytes : {100u, 1024u}) {
+    const std::string batch = cbor_records(random, 500, bytes);
+    measure(("cbor read a record, 500 x " + std::to_string(bytes)).c_str(), 500,
+            [&] { return read_records<CborCalls>(batch); });
   }
   const std::string event =
       R"({ "event": "click", "user_id": "Aster-564", "at": 1718098765.25, "tags": ["a", "b"], "page": "/products/17", "ref": null, "nested": {"x": 1, "y": -2.5} })";

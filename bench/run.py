@@ -26,11 +26,13 @@ EVENT_BYTES = 300
 # ---- load by wrk
 
 def write_load(path, headers, bodies):
-    file = tempfile.NamedTemporaryFile("w", suffix=".load", prefix="millrace-bench-", delete=False)
+    file = tempfile.NamedTemporaryFile(suffix=".load", prefix="millrace-bench-", delete=False)
     with file:
-        file.write("POST %s\n" % path)
-        file.writelines("%s: %s\n" % item for item in headers.items())
-        file.write("\n" + "\n".join(bodies) + "\n")
+        head = ["POST %s" % path, *("%s: %s" % item for item in headers.items()), "", ""]
+        file.write("\n".join(head).encode())
+        for body in bodies:
+            body = body.encode() if isinstance(body, str) else body
+            file.write(b"%d\n%s\n" % (len(body), body))
     return file.name
 
 
@@ -55,7 +57,10 @@ def wrk(server, port, path, headers, bodies, connections, seconds):
 
 
 def put_load(server, operation, bodies, connections, seconds):
+    """JSON, or CBOR when the bodies are bytes."""
     headers = dict(wire.HEADERS, **{"X-Amz-Target": wire.target_header(operation)})
+    if isinstance(bodies[0], bytes):
+        headers["Content-Type"] = wire.CBOR
     return wrk(server, server.port, "/", headers, bodies, connections, seconds)
 
 
@@ -151,6 +156,29 @@ def batch_cells(size, label):
     return cells
 
 
+def cbor_cells(server, options):
+    """Both wires in turn, each stint into a new stream."""
+    for size, label in ((100, "100 B"), (1024, "1 KiB")):
+        wires = {"JSON": [wire.put_records_body("wires", size, 500) for _ in range(16)],
+                 "CBOR": [wire.put_records_cbor("wires", size, 500) for _ in range(16)]}
+        stints = {name: [] for name in wires}
+        with wire.Client(server.port) as client:
+            for turn in range(1 + options.seconds):
+                for name, bodies in wires.items():
+                    client.create("wires")
+                    stint = put_load(server, "PutRecords", bodies, 8, 1)
+                    client.call("DeleteStream", StreamName="wires")
+                    if turn > 0:  # the first warms up
+                        stints[name].append(stint)
+        rate = 0
+        for name, some in stints.items():
+            figures = rates(some, 500, "records")
+            if rate:
+                figures["of JSON's records/s"] = figures["records/s"] / rate
+            rate = figures["records/s"]
+            yield "PutRecords 500 x %s, %s" % (label, name), figures
+
+
 def read_one(port, stream, shards, ready, go, results):
     with wire.Client(port) as client:
         client.read_shard(stream, shards[0])  # so that the reader's memory is there
@@ -241,6 +269,7 @@ GROUPS = {
     "put": [Group(put_cells)],
     "http2": [Group(http2_cells, True)],
     "batch": [Group(batch_cells(100, "100 B")), Group(batch_cells(1024, "1 KiB"))],
+    "cbor": [Group(cbor_cells, True)],
     "get": [Group(get_cells)],
     "door": [Group(door_cells("/PROD/v1", "default API"), True)] +
             [Group(door_cells("/BENCH/v1", "%d route%s" % (n, "s"[:n > 1])), True, n) for n in (1, 300)],

@@ -12,6 +12,7 @@ HEADERS = {
     "Authorization": "AWS4-HMAC-SHA256 Credential=test/20260102/us-east-1/kinesis/aws4_request, "
                      "SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature=" + "5e" * 32,
 }
+CBOR = "application/x-amz-cbor-1.1"
 SHARDS = 4
 
 
@@ -39,6 +40,27 @@ def put_record_body(stream, size):
 def put_records_body(stream, size, count):
     records = [{"Data": data(size), "PartitionKey": key()} for _ in range(count)]
     return compact({"StreamName": stream, "Records": records})
+
+
+def cbor_head(major, number):
+    for info, size, limit in ((24, 1, 1 << 8), (25, 2, 1 << 16), (26, 4, 1 << 32)):
+        if number < 24:
+            return bytes([major << 5 | number])
+        if number < limit:
+            return bytes([major << 5 | info]) + number.to_bytes(size, "big")
+    raise ValueError(number)
+
+
+def cbor_text(text):
+    return cbor_head(3, len(text)) + text.encode()
+
+
+def put_records_cbor(stream, size, count):
+    body = cbor_head(5, 2) + cbor_text("StreamName") + cbor_text(stream) + cbor_text("Records") + cbor_head(4, count)
+    for _ in range(count):
+        body += cbor_head(5, 2) + cbor_text("Data") + cbor_head(2, size) + os.urandom(size)
+        body += cbor_text("PartitionKey") + cbor_text(key())
+    return body
 
 
 class BadReply(Exception):
