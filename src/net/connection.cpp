@@ -19,6 +19,8 @@ constexpr std::chrono::milliseconds kLingerTime = std::chrono::seconds{5};
 constexpr std::size_t kLingerBytesMax = 64u << 20;
 /// Of requests that were sent ahead, so many are answered before the core's other connections have their turn.
 constexpr int kRequestsAtOnce = 32;
+/// What no request begins with, and each handshake of TLS does: the type of a record and its version's first byte.
+constexpr std::string_view kHandshake = "\x16\x03";
 /// The least room in a block for a head that does not come at once, beside what has come.
 constexpr std::size_t kHeadRoomMin = 512;
 
@@ -63,6 +65,7 @@ awaitable<void> Connection::serve(std::shared_ptr<Connection> self) {
   for (int at_once = 0;;) {
     const Head head = co_await c.read_head();
     if (head == Head::closed) co_return;
+    if (head == Head::broken) break;
     if (head == Head::rejected) {
       co_await c.reject(c.parser_->status());
       break;
@@ -128,6 +131,13 @@ awaitable<Connection::Head> Connection::read_head() {
           co_return Head::rejected;
         case Parsed::http2:
           co_return Head::http2;
+        case Parsed::tls: {
+          const Head made = co_await start_tls();
+          if (made != Head::ready) co_return made;
+          begun = false;
+          phase_ = Phase::idle;
+          break;
+        }
         case Parsed::nothing:
           begun = false;
           phase_ = Phase::idle;
@@ -165,6 +175,7 @@ awaitable<Connection::Head> Connection::read_head() {
         // At once, so that many who send a byte have one buffer in turn.
         Transport::ErrorCode failed;
         input_.end = transport_.read_now(input_.free_begin(), input_.free(), failed);
+        if (failed && transport_.tls() && transport_.tls()->broken()) co_return no_tls("TLS was broken off");
         if (failed) co_return Head::closed;
         continue;
       }
@@ -172,6 +183,7 @@ awaitable<Connection::Head> Connection::read_head() {
     const auto [error, size] = co_await transport_.read_some(input_.free_begin(), input_.free());
     input_.end += size;
     if (!error) continue;
+    if (transport_.tls() && transport_.tls()->broken() && !gone_) co_return no_tls("TLS was broken off");
     // Cancelled by the sweep when it has been idle for a while: the buffer is for others.
     if (error != boost::asio::error::operation_aborted || begun || gone_) co_return Head::closed;
     input_.block.give_back();
@@ -182,6 +194,10 @@ Connection::Parsed Connection::parse_head(std::size_t& head_begin) {
   if (new_) {
     // A peer that sends the preface byte by byte has the time of any request's head for it.
     const std::string_view first = input_.unread().substr(0, kHttp2Preface.size());
+    if (served_->options.tls && !transport_.tls() && kHandshake.starts_with(first.substr(0, kHandshake.size()))) {
+      if (first.size() >= kHandshake.size()) return Parsed::tls;
+      return input_.free() == 0 ? Parsed::cramped : Parsed::some;
+    }
     if (kHttp2Preface.starts_with(first)) {
       if (first == kHttp2Preface) return Parsed::http2;
       return input_.free() == 0 ? Parsed::cramped : Parsed::some;
@@ -247,6 +263,49 @@ awaitable<BlockPool::Lent> Connection::wait_for_block(BlockPool& pool, std::size
   }
   phase_ = Phase::busy;
   co_return block;
+}
+
+/// The handshake whose first bytes are in the input, under the deadline of the head that they seemed to begin. Behind
+/// it the connection begins anew, whatever protocol was agreed to.
+awaitable<Connection::Head> Connection::start_tls() {
+  // Held from before the first of it is allocated; more than OpenSSL's own rarely counts beside it.
+  Reservation more = core_->reserve(TlsStream::kHandshakeBytes);
+  tls_reservation_ = core_->reserve(TlsStream::kBytes);
+  deadline_ = request_deadline_;
+  while (!more || !tls_reservation_) {
+    phase_ = Phase::wants_buffer;
+    more = {};
+    tls_reservation_ = {};
+    co_await core_->buffer_may_come();
+    if (gone_) co_return Head::closed;
+    more = core_->reserve(TlsStream::kHandshakeBytes);
+    tls_reservation_ = core_->reserve(TlsStream::kBytes);
+  }
+  phase_ = Phase::busy;
+  transport_.start_tls(std::make_unique<TlsStream>(*core_, *served_->options.tls, transport_.native_handle(),
+                                                   std::move(input_.block), input_.begin, input_.end));
+  input_.begin = input_.end = 0;
+  request_.headers = {};
+  TlsStream& tls = *transport_.tls();
+  for (;;) {
+    const TlsStream::Step step = tls.handshake();
+    if (step == TlsStream::Step::done) break;
+    if (step == TlsStream::Step::failed) {
+      co_return no_tls("a handshake failed");
+    }
+    const bool reads = step == TlsStream::Step::wants_read;
+    const auto [error] =
+        co_await transport_.ready(reads ? Transport::Socket::wait_read : Transport::Socket::wait_write);
+    if (error || gone_) co_return Head::closed;
+  }
+  deadline_ = kNever;
+  co_return Head::ready;
+}
+
+Connection::Head Connection::no_tls(std::string_view what) {
+  Counters::add(core_->counters(served_->options.kind).rejected);
+  logging::debug(what, {{"peer", peer_}, {"reason", transport_.tls()->failure()}});
+  return Head::broken;
 }
 
 void Connection::begin_request() {

@@ -111,8 +111,8 @@ class ReplyWriter final : public http::ResponseWriter {
   std::optional<std::uint64_t> left_;  // of an announced length
 };
 
-/// One accepted connection: reads requests, has them answered in order; one that begins with HTTP/2's preface goes on
-/// as an Http2Session. Lives on its core's thread.
+/// One accepted connection: reads requests, has them answered in order. One that begins with a handshake of TLS makes
+/// it first; one that then begins with HTTP/2's preface goes on as an Http2Session. Lives on its core's thread.
 class Connection final : public std::enable_shared_from_this<Connection> {
  public:
   Connection(std::shared_ptr<Core> core, std::shared_ptr<Served> served, Transport transport, std::string peer);
@@ -148,8 +148,8 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   friend class ReplyWriter;
   friend class Http2Session;
   enum class Phase : std::uint8_t { idle, busy, wants_buffer, lingering };
-  enum class Head : std::uint8_t { ready, closed, rejected, http2 };
-  enum class Parsed : std::uint8_t { head, rejected, nothing, some, cramped, http2 };
+  enum class Head : std::uint8_t { ready, closed, rejected, http2, broken };
+  enum class Parsed : std::uint8_t { head, rejected, nothing, some, cramped, http2, tls };
 
   awaitable<Head> read_head();
   void new_head();
@@ -157,6 +157,8 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   awaitable<bool> make_room(std::size_t& head_begin);
   void shelve(std::size_t& head_begin);
   awaitable<BlockPool::Lent> wait_for_block(BlockPool& pool, std::size_t bytes);
+  awaitable<Head> start_tls();
+  Head no_tls(std::string_view what);
   void begin_request();
   awaitable<bool> settle(bool failed);
   awaitable<void> reject(int status);
@@ -193,6 +195,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   RequestBody body_{*this};
   ReplyWriter writer_{*this};
   std::function<void()> watch_ended_;
+  Reservation tls_reservation_;          // what its TLS holds
   std::unique_ptr<Http2Session> http2_;  // what it speaks, if not HTTP/1.1
   int idle_sweeps_ = 0;
   Phase phase_ = Phase::idle;

@@ -12,6 +12,7 @@
 #include "millrace/base/buffer.hpp"
 #include "millrace/net/server.hpp"
 #include "net/block_pool.hpp"
+#include "net/tls_stream.hpp"
 #include "net/tuning.hpp"
 
 namespace millrace::net {
@@ -47,6 +48,10 @@ class Core : public std::enable_shared_from_this<Core> {
   char* discarded() noexcept { return discarded_.get(); }
   /// Where those read to that are done with what they read before anybody else's turn: kReadBufferBytes.
   char* input() noexcept { return input_.get(); }
+  TlsScratch& tls_scratch() {
+    if (!tls_scratch_) tls_scratch_.reset(new TlsScratch);
+    return *tls_scratch_;
+  }
   /// Blocks for what is known to be small.
   BlockPool& small_bodies() noexcept { return small_bodies_; }
   /// Memory of a connection that lives elsewhere.
@@ -93,6 +98,7 @@ class Core : public std::enable_shared_from_this<Core> {
   BlockPool read_buffers_, head_blocks_, small_bodies_, bodies_;
   Buffer head_buffer_;
   const std::unique_ptr<char[]> discarded_{new char[kDiscardBytes]}, input_{new char[kReadBufferBytes]};
+  std::unique_ptr<TlsScratch> tls_scratch_;  // when it is needed
   std::array<char, 32> date_{};
   std::int64_t date_second_ = -1;
   std::vector<Connection*> connections_;

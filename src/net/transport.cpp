@@ -16,12 +16,32 @@ Transport::ErrorCode error_of(int number) noexcept {
 
 }  // namespace
 
+awaitable<std::tuple<Transport::ErrorCode, std::size_t>> Transport::read_some_tls(char* out, std::size_t size) {
+  for (;;) {
+    ErrorCode error;
+    const std::size_t got = tls_->read_now(out, size, error);
+    if (got > 0 || error) co_return std::tuple(error, got);
+    const auto [failed] = co_await socket_.async_wait(Socket::wait_read, boost::asio::as_tuple(use_awaitable));
+    if (failed) co_return std::tuple(failed, std::size_t{0});
+    tls_->socket_is_ready();
+  }
+}
+
+awaitable<std::tuple<Transport::ErrorCode>> Transport::readable_tls() {
+  if (tls_->has_unread()) co_return std::tuple(ErrorCode{});
+  const auto ready = co_await socket_.async_wait(Socket::wait_read, boost::asio::as_tuple(use_awaitable));
+  tls_->socket_is_ready();
+  co_return ready;
+}
+
 bool Transport::has_unread() const noexcept {
+  if (tls_ && tls_->has_unread()) return true;
   ErrorCode ignored;
   return socket_.available(ignored) > 0;
 }
 
 std::size_t Transport::read_now(char* out, std::size_t size, ErrorCode& error) noexcept {
+  if (tls_) return tls_->read_now(out, size, error);
   for (;;) {
     const ssize_t got = ::recv(socket_.native_handle(), out, size, MSG_DONTWAIT);
     if (got < 0 && errno == EINTR) continue;
@@ -31,6 +51,7 @@ std::size_t Transport::read_now(char* out, std::size_t size, ErrorCode& error) n
 }
 
 std::size_t Transport::write_now(std::span<const iovec> parts, ErrorCode& error) noexcept {
+  if (tls_) return tls_->write_now(parts, error);
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(parts.data());
   message.msg_iovlen = parts.size();
@@ -52,16 +73,22 @@ void Transport::cancel() noexcept {
 }
 
 void Transport::shutdown_send() noexcept {
+  if (tls_) tls_->say_goodbye();
   ErrorCode ignored;
   socket_.shutdown(Socket::shutdown_send, ignored);
 }
 
 void Transport::close() noexcept {
+  if (tls_) {
+    tls_->say_goodbye();
+    tls_->socket_is_closed();
+  }
   ErrorCode ignored;
   socket_.close(ignored);
 }
 
 void Transport::reset() noexcept {
+  if (tls_) tls_->socket_is_closed();
   ErrorCode ignored;
   socket_.set_option(boost::asio::socket_base::linger(true, 0), ignored);
   socket_.close(ignored);

@@ -57,7 +57,7 @@ class Client {
     connected_ = ::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0;
   }
   Client(const Client&) = delete;
-  ~Client() { close(); }
+  virtual ~Client() { close(); }
   bool connected() const noexcept { return connected_; }
   void close() {
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));
@@ -72,7 +72,7 @@ class Client {
   /// False when the server has closed meanwhile.
   bool send(std::string_view bytes) {
     while (!bytes.empty()) {
-      const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      const ssize_t sent = write(bytes);
       if (sent < 0) return false;
       bytes.remove_prefix(static_cast<std::size_t>(sent));
     }
@@ -143,10 +143,14 @@ class Client {
   }
   int descriptor() const noexcept { return fd_; }
 
+  /// As recv() and send().
+  virtual ssize_t read(char* out, std::size_t size) { return ::recv(fd_, out, size, 0); }
+  virtual ssize_t write(std::string_view bytes) { return ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
+
  private:
   bool fill() {
     char buffer[65536];
-    const ssize_t got = ::recv(fd_, buffer, sizeof buffer, 0);
+    const ssize_t got = read(buffer, sizeof buffer);
     if (got > 0) {
       in_.append(buffer, static_cast<std::size_t>(got));
       return true;

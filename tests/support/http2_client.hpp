@@ -126,7 +126,10 @@ class Http2Client {
     std::uint32_t error = 0;
   };
 
-  explicit Http2Client(std::uint16_t port, Http2ClientOptions options = {}) : client_(port) {
+  explicit Http2Client(std::uint16_t port, Http2ClientOptions options = {})
+      : Http2Client(std::make_unique<Client>(port), options) {}
+  /// Over what is connected already.
+  explicit Http2Client(std::unique_ptr<Client> over, Http2ClientOptions options = {}) : client_(std::move(over)) {
     nghttp2_session_callbacks* callbacks = nullptr;
     nghttp2_session_callbacks_new(&callbacks);
     nghttp2_session_callbacks_set_on_header_callback(
@@ -228,10 +231,10 @@ class Http2Client {
       if (size <= 0) break;
       out.append(reinterpret_cast<const char*>(data), static_cast<std::size_t>(size));
     }
-    return client_.send(out);
+    return client_->send(out);
   }
   /// Bytes that nghttp2 knows nothing of.
-  bool send_raw(std::string_view bytes) { return flush() && client_.send(bytes); }
+  bool send_raw(std::string_view bytes) { return flush() && client_->send(bytes); }
   /// Reads and answers until `done` is true; false when the server closes, or nothing comes for too long.
   template <class Done>
   bool until(Done done) {
@@ -253,9 +256,9 @@ class Http2Client {
     }
     return over_;
   }
-  void close() { client_.close(); }
-  void reset() { client_.reset(); }
-  Client& raw() { return client_; }
+  void close() { client_->close(); }
+  void reset() { client_->reset(); }
+  Client& raw() { return *client_; }
 
   nghttp2_session* session = nullptr;
   std::map<std::int32_t, Reply> replies;
@@ -272,7 +275,7 @@ class Http2Client {
   };
   bool read() {
     char bytes[65536];
-    const ssize_t got = ::recv(client_.descriptor(), bytes, sizeof bytes, 0);
+    const ssize_t got = client_->read(bytes, sizeof bytes);
     if (got <= 0) {
       over_ = !(got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
       return false;
@@ -281,7 +284,7 @@ class Http2Client {
                                     static_cast<std::size_t>(got)) >= 0;
   }
 
-  Client client_;
+  std::unique_ptr<Client> client_;
   std::vector<std::unique_ptr<Upload>> uploads_;
   std::map<std::int32_t, Upload*> by_stream_;
   bool over_ = false;

@@ -11,8 +11,11 @@
 #include "millrace/base/memory_budget.hpp"
 #include "millrace/base/result.hpp"
 
-/// Listeners, HTTP/1.1 and HTTP/2 with prior knowledge. Implements http::ResponseWriter and http::Body.
+/// Listeners: HTTP/1.1 and HTTP/2, plain and over TLS, told apart by a connection's first bytes. Implements
+/// http::ResponseWriter and http::Body.
 namespace millrace::net {
+
+class Tls;
 
 enum class Errc {
   address = 1,  ///< not an address, or a name that does not resolve
@@ -36,11 +39,13 @@ struct ListenerOptions {
   std::uint64_t write_rate_min = 16 * 1024;
   /// Beyond it, those that were idle longest end.
   std::size_t connections_max = 60'000;
+  /// For connections that begin with a handshake; null: what they begin with is no request.
+  std::shared_ptr<Tls> tls{};
 };
 
 struct Stats {
   std::uint64_t connections = 0, accepted = 0, requests = 0;
-  std::uint64_t rejected = 0;   ///< requests that are none, and connections ended for their frames
+  std::uint64_t rejected = 0;   ///< requests and handshakes that are none, and connections ended for their frames
   std::uint64_t timed_out = 0;  ///< connections, and single requests of HTTP/2, whose peer let a deadline pass
   std::uint64_t cut = 0;        ///< connections ended to make room for others
 };
