@@ -11,12 +11,13 @@ endfunction()
 
 # One static library, one test program and one include-direction test a layer.
 #
-#   layer(log DEPENDS base journal [LIBRARIES OpenSSL::Crypto])
+#   layer(log DEPENDS base journal [LIBRARIES OpenSSL::Crypto] [TEST_SHARDS 3])
 #
+# TEST_SHARDS: its tests run as so many, beside each other: for those that take longer than all others.
 # Sources are src/<name>/**.cpp, public headers include/millrace/<name>/*.hpp, tests tests/<name>/*.cpp.
 # DEPENDS names every lower layer this one may include; layering.<name> fails on any other include.
 function(layer name)
-  cmake_parse_arguments(ARG "" "" "DEPENDS;LIBRARIES;PRIVATE_LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "" "TEST_SHARDS" "DEPENDS;LIBRARIES;PRIVATE_LIBRARIES" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/millrace/${name}/*.hpp)
   set(links millrace_options ${ARG_LIBRARIES})
@@ -48,7 +49,18 @@ function(layer name)
       target_link_libraries(${name}_tests PRIVATE millrace_${name} GTest::gtest GTest::gmock GTest::gtest_main)
       target_include_directories(${name}_tests PRIVATE ${PROJECT_SOURCE_DIR}/tests ${PROJECT_SOURCE_DIR}/src)
       target_compile_definitions(${name}_tests PRIVATE MILLRACE_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/${name}")
-      add_test(NAME unit.${name} COMMAND ${name}_tests --gtest_brief=1)
+      # What is measured lies in the libraries; the tests themselves are to be built soon.
+      target_compile_options(${name}_tests PRIVATE $<$<CONFIG:Release>:-O1>)
+      if(ARG_TEST_SHARDS)
+        math(EXPR last "${ARG_TEST_SHARDS} - 1")
+        foreach(shard RANGE ${last})
+          add_test(NAME unit.${name}.${shard} COMMAND ${name}_tests --gtest_brief=1)
+          set_tests_properties(unit.${name}.${shard} PROPERTIES
+            ENVIRONMENT "GTEST_TOTAL_SHARDS=${ARG_TEST_SHARDS};GTEST_SHARD_INDEX=${shard}")
+        endforeach()
+      else()
+        add_test(NAME unit.${name} COMMAND ${name}_tests --gtest_brief=1)
+      endif()
     endif()
   endif()
 endfunction()
