@@ -1,8 +1,14 @@
 #pragma once
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "millrace/base/http.hpp"
+#include "millrace/front/front.hpp"
 #include "millrace/services/operation.hpp"
 
 namespace millrace::front {
@@ -18,10 +24,27 @@ bool has_parameter(std::string_view query, std::string_view name) noexcept;
 /// The value of a query parameter, still percent-encoded; empty when there is none.
 std::string_view parameter(std::string_view query, std::string_view name) noexcept;
 
-/// AWS's refusal when the signature's parts are not all there; nothing when they are. Signatures are not verified.
-std::optional<services::ServiceError> missing_authentication(const Credentials& credentials, std::string_view query);
-
 /// The service in the credential scope, of the header or the query: "kinesis"; empty when there is none.
 std::string_view scope_service(std::string_view authorization, std::string_view query) noexcept;
+
+/// Who may ask. Thread-safe.
+class Authenticator {
+ public:
+  explicit Authenticator(const Options& options);
+  /// AWS's refusal of a request, in the order of AWS's checks; nothing when it may go on.
+  /// @param service  its signing name
+  std::optional<services::ServiceError> refuse(const Credentials& credentials, const http::Request& request,
+                                               std::string_view body, std::string_view service) const;
+
+ private:
+  std::optional<services::ServiceError> verify(const Credentials& credentials, const http::Request& request,
+                                               std::string_view body, std::string_view service) const;
+
+  const AuthMode mode_;
+  const std::string region_;
+  const std::function<std::chrono::sys_seconds()> now_;
+  const std::uint64_t number_;                               // what a thread's keys know this one by
+  std::map<std::string, std::string, std::less<>> secrets_;  // by access key id
+};
 
 }  // namespace millrace::front

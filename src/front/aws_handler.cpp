@@ -105,7 +105,11 @@ struct Route {
 class AwsHandler final : public http::Handler {
  public:
   AwsHandler(Operations& operations, gateway::Gateway& gateway, AdminHandler admin, Options options)
-      : operations_(operations), gateway_(gateway), admin_(std::move(admin)), options_(options) {
+      : operations_(operations),
+        gateway_(gateway),
+        admin_(std::move(admin)),
+        options_(options),
+        authenticator_(options) {
     for (const services::Service& service : operations_.services()) {
       served_names_ += served_names_.empty() ? "" : " and ";
       served_names_ += service.name;
@@ -184,7 +188,7 @@ class AwsHandler final : public http::Handler {
       body = *collected;
     }
     // Nothing but an object reaches an operation, and each says so itself: its text is looked at once.
-    if (post && route.operation && typed(route, fields) && !body.empty() && !refuse(fields, request)) {
+    if (post && route.operation && typed(route, fields) && !body.empty() && !refuse(route, body, fields, request)) {
       co_await run(*route.operation, body, fields, *lease, writer);
       co_return;
     }
@@ -234,10 +238,10 @@ class AwsHandler final : public http::Handler {
            (fields.content_type == kCborType && (!route.service || route.service->cbor));
   }
 
-  /// The checks of a signature's form, with a known operation.
-  std::optional<services::ServiceError> refuse(const Fields& fields, const http::Request& request) const {
-    if (options_.auth == AuthMode::ignore) return std::nullopt;
-    return missing_authentication(fields.credentials, request.query);
+  /// The checks of a signature, with a known operation.
+  std::optional<services::ServiceError> refuse(const Route& route, std::string_view body, const Fields& fields,
+                                               const http::Request& request) const {
+    return authenticator_.refuse(fields.credentials, request, body, route.service->name);
   }
 
   awaitable<void> run(const Operations::Entry& entry, std::string_view body, const Fields& fields, Exchange& exchange,
@@ -315,7 +319,7 @@ class AwsHandler final : public http::Handler {
     } else if (!route.operation) {
       co_await send_type("UnknownOperationException", fields, exchange, writer);
     } else {
-      const std::optional<services::ServiceError> refused = refuse(fields, request);
+      const std::optional<services::ServiceError> refused = refuse(route, body, fields, request);
       co_await send_error(*refused, fields, exchange, writer);
     }
   }
@@ -409,6 +413,7 @@ class AwsHandler final : public http::Handler {
   gateway::Gateway& gateway_;
   const AdminHandler admin_;
   const Options options_;
+  const Authenticator authenticator_;
   std::string served_names_;
   Guarded<std::set<std::string_view>> logged_;  // titles, which are static
 };

@@ -5,9 +5,9 @@
 #include <optional>
 #include <span>
 
-#include "gateway/url.hpp"
 #include "millrace/base/log.hpp"
 #include "millrace/codec/json_reader.hpp"
+#include "millrace/codec/percent.hpp"
 
 namespace millrace::gateway {
 namespace {
@@ -121,11 +121,11 @@ std::string_view host_name(std::string_view host) noexcept {
 }
 
 std::string decoded_parameter(const Segment& segment, std::string_view raw) {
-  if (segment.kind != Segment::Kind::greedy) return decode_percent(raw);
+  if (segment.kind != Segment::Kind::greedy) return codec::decode_percent(raw);
   std::string joined;
   for (std::string_view part; !(part = take_segment(raw)).empty();) {
     if (!joined.empty()) joined += '/';
-    joined += decode_percent(part);
+    joined += codec::decode_percent(part);
   }
   return joined;
 }

@@ -5,8 +5,8 @@
 #include "gateway/execution.hpp"
 #include "gateway/openapi.hpp"
 #include "gateway/router.hpp"
-#include "gateway/url.hpp"
 #include "millrace/base/guarded.hpp"
+#include "millrace/codec/percent.hpp"
 
 namespace millrace::gateway {
 namespace {
@@ -113,8 +113,9 @@ class GatewayImpl final : public Gateway {
     const std::shared_ptr<const Deployment> deployment = current();
     std::string_view rest = request.path;
     const std::string_view segment = take_segment(rest);
-    auto stage = segment.find('%') == std::string_view::npos ? deployment->listener.find(segment)
-                                                             : deployment->listener.find(decode_percent(segment));
+    auto stage = segment.find('%') == std::string_view::npos
+                     ? deployment->listener.find(segment)
+                     : deployment->listener.find(codec::decode_percent(segment));
     const Router::Target* target = nullptr;
     if (stage != deployment->listener.end()) target = stage->second.router.find(rest, request.method, work->captured);
     if (!target) {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "gateway/url.hpp"
+#include "millrace/codec/percent.hpp"
 
 namespace millrace::gateway {
 
@@ -33,7 +33,7 @@ const Router::Node* Router::descend(const Node& node, std::string_view rest, std
   const std::string_view segment = take_segment(after);
   if (segment.empty()) return node.targets.empty() ? nullptr : &node;
   auto literal = segment.find('%') == std::string_view::npos ? node.literals.find(segment)
-                                                             : node.literals.find(decode_percent(segment));
+                                                             : node.literals.find(codec::decode_percent(segment));
   if (literal != node.literals.end())
     if (const Node* found = descend(*literal->second, after, captured)) return found;
   if (node.parameter) {

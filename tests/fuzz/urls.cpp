@@ -7,7 +7,7 @@
 #include "front/authentication.hpp"
 #include "fuzz/fuzz.hpp"
 #include "gateway/router.hpp"
-#include "gateway/url.hpp"
+#include "millrace/codec/percent.hpp"
 #include "millrace/codec/json_reader.hpp"
 
 namespace millrace {
@@ -16,15 +16,15 @@ namespace {
 using fuzz::require;
 
 void check_coding(std::string_view text) {
-  const std::string encoded = gateway::encode_form(text);
+  const std::string encoded = codec::encode_form(text);
   require(encoded.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.*+%") ==
               std::string::npos,
           "form encoding leaves plain characters only");
-  require(gateway::decode_form(encoded) == text, "form encoding is undone");
-  const std::string decoded = gateway::decode_percent(text);
+  require(codec::decode_form(encoded) == text, "form encoding is undone");
+  const std::string decoded = codec::decode_percent(text);
   require(decoded.size() <= text.size(), "decoding makes nothing longer");
   if (text.find('%') == std::string_view::npos) require(decoded == text, "what has no escape stays");
-  if (text.find('+') == std::string_view::npos) require(gateway::decode_form(text) == decoded, "both forms agree");
+  if (text.find('+') == std::string_view::npos) require(codec::decode_form(text) == decoded, "both forms agree");
 }
 
 /// What a path is to a route, told in the plainest way: every way to read it, in order of preference.
@@ -36,7 +36,7 @@ bool matches(const std::vector<gateway::Segment>& route, std::size_t at, std::st
   if (segment.empty()) return false;
   switch (route[at].kind) {
     case gateway::Segment::Kind::literal:
-      return gateway::decode_percent(segment) == route[at].text && matches(route, at + 1, after, captured);
+      return codec::decode_percent(segment) == route[at].text && matches(route, at + 1, after, captured);
     case gateway::Segment::Kind::parameter:
       captured.push_back(segment);
       return matches(route, at + 1, after, captured);

@@ -1,9 +1,11 @@
 #pragma once
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "millrace/base/cores.hpp"
 #include "millrace/base/http.hpp"
@@ -15,11 +17,21 @@
 /// From a connection's request to a service's operation and back.
 namespace millrace::front {
 
-enum class AuthMode { presence, ignore };
+/// verify: requests are signed (AWS Signature Version 4) by one of Options::access_keys. presence: what a signature
+/// consists of is there, whatever it says. ignore: nothing is looked at.
+enum class AuthMode { verify, presence, ignore };
+
+struct AccessKey {
+  std::string id, secret;
+};
 
 struct Options {
   AuthMode auth = AuthMode::presence;
   std::size_t body_bytes_max = 20u << 20;
+  std::vector<AccessKey> access_keys = {};
+  std::string region = "us-east-1";  ///< that signatures must be scoped to
+  /// What a signature's age is told by: never the domain clock, which may stand still.
+  std::function<std::chrono::sys_seconds()> system_time = {};  ///< empty: the system's clock
 };
 
 /// What answers the paths that are neither AWS's nor an API's; set by admin.

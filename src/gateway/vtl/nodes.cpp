@@ -6,9 +6,9 @@
 #include <cmath>
 #include <limits>
 
-#include "gateway/url.hpp"
 #include "millrace/codec/base64.hpp"
 #include "millrace/codec/json_reader.hpp"
+#include "millrace/codec/percent.hpp"
 
 namespace millrace::gateway::vtl {
 
@@ -303,7 +303,7 @@ void each_query_parameter(Evaluation& e, See see) {
     const std::size_t equals = pair.find('=');
     std::string_view name = pair.substr(0, equals);
     std::string_view value = equals == std::string_view::npos ? std::string_view{} : pair.substr(equals + 1);
-    see(e.arena.copy(decode_form(name)), e.arena.copy(decode_form(value)));
+    see(e.arena.copy(codec::decode_form(name)), e.arena.copy(codec::decode_form(value)));
   }
 }
 
@@ -464,9 +464,9 @@ class Util final : public Expression {
       case UtilFunction::escape_java_script:
         return Value::string(e.arena.copy(escape_java_script(text)));
       case UtilFunction::url_encode:
-        return Value::string(e.arena.copy(encode_form(text)));
+        return Value::string(e.arena.copy(codec::encode_form(text)));
       case UtilFunction::url_decode:
-        return Value::string(e.arena.copy(decode_form(text)));
+        return Value::string(e.arena.copy(codec::decode_form(text)));
       case UtilFunction::parse_json: {
         Value tree;
         std::size_t offset = 0;

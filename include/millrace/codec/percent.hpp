@@ -2,7 +2,7 @@
 #include <string>
 #include <string_view>
 
-namespace millrace::gateway {
+namespace millrace::codec {
 
 /// Percent-decodes; what is not a proper escape stays as it is.
 std::string decode_percent(std::string_view text);
@@ -10,4 +10,4 @@ std::string decode_percent(std::string_view text);
 std::string decode_form(std::string_view text);
 std::string encode_form(std::string_view text);
 
-}  // namespace millrace::gateway
+}  // namespace millrace::codec

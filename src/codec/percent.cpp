@@ -1,6 +1,6 @@
-#include "gateway/url.hpp"
+#include "millrace/codec/percent.hpp"
 
-namespace millrace::gateway {
+namespace millrace::codec {
 namespace {
 
 int hex(char c) noexcept {
@@ -49,4 +49,4 @@ std::string encode_form(std::string_view text) {
   return out;
 }
 
-}  // namespace millrace::gateway
+}  // namespace millrace::codec

@@ -1,0 +1,153 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "front/fakes.hpp"
+#include "millrace/codec/sigv4.hpp"
+
+namespace millrace::front {
+namespace {
+
+namespace sigv4 = codec::sigv4;
+using test::MemoryStream;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+constexpr const char* kId = "AKIDEXAMPLE";
+constexpr const char* kSecret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+constexpr const char* kEcho = "Kinesis_20131202.Echo";
+
+/// A request and how it is signed; each test changes what it is about.
+struct Case {
+  std::string id = kId, secret = kSecret, region = "us-east-1", service = "kinesis", terminator = "aws4_request";
+  std::string time = "20261120T101500Z", date = "20261120", names = "host;x-amz-date;x-amz-target";
+  std::string body = "{}", sent_body = "{}", algorithm = std::string(sigv4::kAlgorithm), expires = "300";
+  bool in_query = false;
+  std::vector<std::pair<std::string, std::string>> more = {};
+};
+
+class Authentication : public testing::Test {
+ protected:
+  static Options options() {
+    Options options;
+    options.auth = AuthMode::verify;
+    options.access_keys = {{"OTHER", "other"}, {kId, kSecret}};
+    options.system_time = [] { return *sigv4::parse_time("20261120T101700Z"); };
+    return options;
+  }
+
+  MemoryStream& send(const Case& c) {
+    const std::string credential = c.id + "/" + c.date + "/" + c.region + "/" + c.service + "/" + c.terminator;
+    std::string query;
+    std::vector<std::pair<std::string, std::string>> headers{
+        {"Host", "localhost:4566"}, {"X-Amz-Target", kEcho}, {"Content-Type", "application/x-amz-json-1.1"}};
+    std::string names = c.names;
+    if (c.in_query) {
+      const auto escaped = [](std::string text, const std::string& what, const std::string& by) {
+        for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos;) text.replace(at, what.size(), by);
+        return text;
+      };
+      query = "X-Amz-Algorithm=" + c.algorithm + "&X-Amz-Credential=" + escaped(credential, "/", "%2F") +
+              "&X-Amz-Date=" + c.time + "&X-Amz-Expires=" + c.expires +
+              "&X-Amz-SignedHeaders=" + escaped(names, ";", "%3B");
+    } else {
+      headers.emplace_back("X-Amz-Date", c.time);
+    }
+    for (const auto& field : c.more) headers.push_back(field);
+    http::Request request;
+    request.method = "POST";
+    request.path = "/";
+    request.query = query;
+    for (const auto& [name, value] : headers) request.headers.add(name, value);
+    const auto scope = sigv4::parse_credential(credential)
+                           .value_or(sigv4::Credential{c.id, c.date, c.region, c.service, c.terminator});
+    const std::string canonical = sigv4::canonical_request(request, names, sigv4::hash_text(c.body));
+    sigv4::SigningKey key(c.secret, scope);
+    const std::string signature = sigv4::hexadecimal(key.sign(sigv4::string_to_sign(c.time, scope, canonical)));
+    if (c.in_query)
+      query += "&X-Amz-Signature=" + signature;
+    else
+      headers.emplace_back("Authorization", c.algorithm + " Credential=" + credential + ", SignedHeaders=" + names +
+                                                ", Signature=" + signature);
+    MemoryStream& stream = site_.transport->open("POST", query.empty() ? "/" : "/?" + query);
+    for (const auto& [name, value] : headers) stream.header(name, value);
+    return site_.transport->exchange(stream, c.sent_body);
+  }
+  void expect_refused(const Case& c, const std::string& type, const std::string& message) {
+    const MemoryStream& stream = send(c);
+    EXPECT_EQ(stream.status, 400);
+    EXPECT_THAT(stream.received, StartsWith("{\"__type\":\"" + type + "\""));
+    EXPECT_THAT(stream.received, HasSubstr(message));
+  }
+
+  FrontSite site_{options()};
+};
+
+TEST_F(Authentication, WhatIsSignedIsServedFromTheHeaderAndTheQuery) {
+  EXPECT_EQ(send({}).status, 200);
+  EXPECT_EQ(send({.names = "host", .in_query = true}).status, 200);
+  EXPECT_EQ(send({.id = "OTHER", .secret = "other"}).status, 200);
+  EXPECT_EQ(send({.body = R"({"a":1})", .sent_body = R"({"a":1})"}).status, 200);
+  EXPECT_EQ(send({.time = "20261120T102000Z"}).status, 200) << "a clock that is three minutes ahead";
+}
+
+TEST_F(Authentication, AnyOtherByteIsRefused) {
+  const std::string mismatch = "The request signature we calculated does not match the signature you provided.";
+  expect_refused({.secret = "wrong"}, "InvalidSignatureException", mismatch);
+  expect_refused({.sent_body = R"({"a":1})"}, "InvalidSignatureException", mismatch);
+  expect_refused({.secret = "wrong", .names = "host", .in_query = true}, "InvalidSignatureException", mismatch);
+  expect_refused({.secret = "wrong"}, "InvalidSignatureException", "POST\\n/\\n\\nhost:localhost:4566\\n");
+}
+
+TEST_F(Authentication, AKeyThatIsNotKnownIsRefused) {
+  const std::string text = "The security token included in the request is invalid.";
+  expect_refused({.id = "UNKNOWN"}, "UnrecognizedClientException", text);
+  expect_refused({.more = {{"X-Amz-Security-Token", "token"}}}, "UnrecognizedClientException", text);
+}
+
+TEST_F(Authentication, AScopeIsOfThisRegionServiceAndDay) {
+  expect_refused({.region = "eu-west-1"}, "InvalidSignatureException",
+                 "Credential should be scoped to a valid region, not 'eu-west-1'. ");
+  expect_refused({.service = "firehose"}, "InvalidSignatureException",
+                 "Credential should be scoped to correct service: 'kinesis'. ");
+  expect_refused({.terminator = "aws5"}, "InvalidSignatureException", "valid terminator: 'aws4_request', not 'aws5'. ");
+  expect_refused({.date = "20261119"}, "InvalidSignatureException",
+                 "'20261119' != '20261120', from '20261120T101500Z'.");
+  expect_refused({.terminator = "a/b"}, "IncompleteSignatureException",
+                 "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '");
+}
+
+TEST_F(Authentication, ASignatureIsOfItsTime) {
+  expect_refused(
+      {.time = "20261120T101100Z"}, "InvalidSignatureException",
+      "Signature expired: 20261120T101100Z is now earlier than 20261120T101200Z (20261120T101700Z - 5 min.)");
+  expect_refused(
+      {.time = "20261120T102300Z"}, "InvalidSignatureException",
+      "Signature not yet current: 20261120T102300Z is still later than 20261120T102200Z (20261120T101700Z + 5 "
+      "min.)");
+  EXPECT_EQ(send({.time = "20261120T091700Z", .names = "host", .expires = "3600", .in_query = true}).status, 200);
+  expect_refused({.time = "20261120T091659Z", .names = "host", .expires = "3600", .in_query = true},
+                 "InvalidSignatureException", "Signature expired: 20261120T091659Z");
+  expect_refused({.time = "yesterday"}, "IncompleteSignatureException",
+                 "Date must be in ISO-8601 'basic format'. Got 'yesterday'.");
+  for (const char* expires : {"604801", "-1", "soon", ""})
+    expect_refused({.names = "host", .expires = expires, .in_query = true}, "IncompleteSignatureException",
+                   "X-Amz-Expires ");
+}
+
+TEST_F(Authentication, TheHostIsSignedAndTheAlgorithmKnown) {
+  expect_refused({.names = "x-amz-date"}, "InvalidSignatureException",
+                 "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.");
+  expect_refused({.algorithm = "AWS4-HMAC-SHA1"}, "IncompleteSignatureException",
+                 "Unsupported AWS 'algorithm': 'AWS4-HMAC-SHA1'");
+}
+
+TEST_F(Authentication, WhatIsMissingIsToldFirst) {
+  MemoryStream& stream = site_.transport->open("POST", "/");
+  stream.header("X-Amz-Target", kEcho);
+  stream.header("Content-Type", "application/x-amz-json-1.1");
+  site_.transport->exchange(stream, "{}");
+  EXPECT_THAT(stream.received, HasSubstr("MissingAuthenticationTokenException"));
+}
+
+}  // namespace
+}  // namespace millrace::front
