@@ -35,13 +35,15 @@ class Pages final : public Admin {
     const std::string_view path = request.path.substr(kOwnPages.size());
     if (path == kSnapshots || path.starts_with(std::string(kSnapshots) + "/"))
       co_return co_await snapshots_.answer(request, path.substr(kSnapshots.size()), ready_);
-    const bool reads = path == "/health" || path == "/ready" || path == "/metrics";
+    const bool reads = path == "/health" || path == "/ready" || path == "/metrics" || path == "/ca.pem";
     const bool acts = path == "/flush" || path == "/reset";
     if (!reads && !acts)
-      co_return refused(404, "no such page; there are /health, /ready, /metrics, /flush, /reset and /snapshots");
+      co_return refused(404,
+                        "no such page; there are /health, /ready, /metrics, /ca.pem, /flush, /reset and /snapshots");
     if (reads && request.method != "GET" && request.method != "HEAD") co_return not_allowed("GET, HEAD");
     if (path == "/health") co_return health();
     if (path == "/ready") co_return ready();
+    if (path == "/ca.pem") co_return authority();
     if (path == "/metrics") co_return co_await metrics();
     if (path == "/reset") co_return co_await reset_.run(request);
     if (request.method != "POST") co_return not_allowed("POST");
@@ -70,6 +72,13 @@ class Pages final : public Admin {
   Answer ready() const {
     const bool yes = ready_;
     return json(yes ? 200 : 503, {{"ready", yes}});
+  }
+
+  Answer authority() const {
+    std::string pem = dependencies_.authority ? dependencies_.authority() : std::string();
+    if (pem.empty())
+      return refused(404, "there is no authority of the daemon's own: TLS is off, or the certificate is the user's");
+    return Answer{200, std::move(pem), "application/x-pem-file"};
   }
 
   awaitable<Answer> metrics() {

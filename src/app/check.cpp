@@ -1,5 +1,6 @@
 #include <iostream>
 
+#include "app/certificates.hpp"
 #include "app/commands.hpp"
 #include "app/house.hpp"
 #include "app/signals.hpp"
@@ -10,6 +11,7 @@ int check(const config::Config& config) {
   config::Config now = config;
   now.storage_mode = "memory";                                                         // what is stored stays untouched
   now.stream_create_delay = now.stream_update_delay = now.delivery_create_delay = {};  // nobody waits to see states
+  check_certificate(now, true);
   Signals signals;
   House house(now, 1);
   std::future<void> opened = signals.start(house.executor(), house.open());

@@ -30,9 +30,11 @@ std::string joined(const std::vector<std::string>& words) {
 
 }  // namespace
 
-House::House(const config::Config& config, std::size_t threads, std::function<void()> begin_again)
+House::House(const config::Config& config, std::size_t threads, std::function<void()> begin_again,
+             std::function<std::string()> authority)
     : config_(config),
       begin_again_(std::move(begin_again)),
+      authority_(std::move(authority)),
       budget_(config.memory_limit, kept_from_records(config.memory_limit)),
       random_(make_system_random()),
       cores_(threads),
@@ -146,6 +148,7 @@ awaitable<void> House::open() {
                                          .storage_status = [this] { return engine_->status(); },
                                          .snapshots = snapshots_.get(),
                                          .begin_again = begin_again_,
+                                         .authority = authority_,
                                          .degraded = [this] { return degraded(); }};
   admin_ = admin::make_admin(std::move(admin_dependencies));
 

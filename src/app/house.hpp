@@ -34,7 +34,9 @@ class House {
   /// Recovers what is stored, where the storage mode is durable: the data directory is locked by then. Starts the
   /// cores' threads. `config` must live as long. Throws StartError.
   /// @param begin_again  called, on any thread, when a restore was prepared: the house is to be left for another one
-  House(const config::Config& config, std::size_t threads, std::function<void()> begin_again = {});
+  /// @param authority    PEM of what signs the listeners' certificate, for /_millrace/ca.pem
+  House(const config::Config& config, std::size_t threads, std::function<void()> begin_again = {},
+        std::function<std::string()> authority = {});
   /// Ends delivery's background work and the threads first; listeners must have been stopped, if they were started.
   ~House();
   House(const House&) = delete;
@@ -69,6 +71,7 @@ class House {
 
   const config::Config& config_;
   const std::function<void()> begin_again_;
+  const std::function<std::string()> authority_;
   MemoryBudget budget_;
   std::unique_ptr<Random> random_;
   telemetry::Registry metrics_;

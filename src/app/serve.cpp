@@ -7,6 +7,7 @@
 #include <optional>
 #include <thread>
 
+#include "app/certificates.hpp"
 #include "app/commands.hpp"
 #include "app/data_directory.hpp"
 #include "app/house.hpp"
@@ -155,6 +156,7 @@ class Daemon {
         connections_each_(connections_max(threads_)) {}
 
   int serve() {
+    check_certificate(config_, false);  // before anything is made
     const bool durable = config_.storage_mode == "durable";
     if (durable) data_directory_.emplace(config_.data_dir);
     for (;;) {
@@ -173,16 +175,23 @@ class Daemon {
   /// From a house's start to its end: the exit code; nothing when another house is to follow.
   std::optional<int> live() {
     std::atomic<bool> begin_again{false};
-    House house(config_, threads_, [&] {
-      begin_again = true;
-      signals_.wake();
-    });
+    House house(
+        config_, threads_,
+        [&] {
+          begin_again = true;
+          signals_.wake();
+        },
+        [this] { return certificates_ ? certificates_->authority() : std::string(); });
     std::future<void> opened = signals_.start(house.executor(), house.open());
     if (auto signal = signals_.wait([&] { return Signals::ready(opened); })) end_at_once(128 + *signal);
     opened.get();
     // In memory mode nothing is read from it: a start that is refused for its declarations leaves no directory behind.
     if (!data_directory_) data_directory_.emplace(config_.data_dir);
     house.discard_spilled();
+    if (config_.tls_enabled && !certificates_) {
+      certificates_.emplace(config_);
+      signals_.meanwhile([this] { certificates_->reload(); }, [this] { certificates_->look(); });
+    }
     open_doors(house);
     if (signals_.wait([&] { return begin_again.load(); }))
       return stop_serving(signals_, house, config_.shutdown_deadline);
@@ -199,6 +208,7 @@ class Daemon {
     gateway.kind = http::Listener::gateway;
     gateway.head_bytes_max = kGatewayHeadBytesMax;
     aws.connections_max = gateway.connections_max = connections_each_;
+    if (certificates_) aws.tls = gateway.tls = certificates_->tls();
     const std::vector<std::string> aws_bound = listen(server, "listen.aws", aws, house.aws_handler());
     const std::vector<std::string> gateway_bound = listen(server, "listen.gateway", gateway, house.gateway_handler());
     // Clients find the next house where this one was.
@@ -211,6 +221,7 @@ class Daemon {
     std::cout << "millrace " MILLRACE_VERSION ": data in " << config_.data_dir.string() << storage_text(config_)
               << ", at most " << (config_.memory_limit >> 20) << " MiB of records in memory\n";
     for (const std::string& line : house.describe()) std::cout << line << '\n';
+    if (certificates_) std::cout << certificates_->describe() << '\n';
     std::cout << "ready: aws" << urls(aws_bound) << " gateway" << urls(gateway_bound) << std::endl;
   }
 
@@ -218,6 +229,7 @@ class Daemon {
   config::Config config_;
   const std::size_t threads_, connections_each_;
   std::optional<DataDirectory> data_directory_;  // outlives what writes into it
+  std::optional<Certificates> certificates_;     // serve every house
   bool ready_ = false;
 };
 

@@ -13,8 +13,8 @@
 
 namespace millrace::app {
 
-/// The main thread between signals: SIGINT and SIGTERM are blocked from construction on, in every thread started later
-/// too, and taken only here. Coroutines run on the cores meanwhile.
+/// The main thread between signals: SIGINT, SIGTERM and SIGHUP are blocked from construction on, in every thread
+/// started later too, and taken only here. Coroutines run on the cores meanwhile.
 class Signals {
  public:
   Signals();
@@ -24,6 +24,12 @@ class Signals {
   /// Which signal asked to stop; nothing when `done` came true, or the deadline passed, first.
   std::optional<int> wait(const std::function<bool()>& done,
                           std::optional<std::chrono::steady_clock::time_point> deadline = std::nullopt);
+
+  /// Called within wait(): `hangup` on each SIGHUP, which otherwise nobody hears; `hourly` about once an hour.
+  void meanwhile(std::function<void()> hangup, std::function<void()> hourly) {
+    hangup_ = std::move(hangup);
+    hourly_ = std::move(hourly);
+  }
 
   /// wait() looks at `done` again. From any thread.
   void wake() const noexcept;
@@ -56,6 +62,8 @@ class Signals {
   }
 
   pthread_t main_;
+  std::function<void()> hangup_, hourly_;
+  std::chrono::steady_clock::time_point next_hour_;
 };
 
 }  // namespace millrace::app

@@ -134,12 +134,28 @@ class FileReader {
 
   void read_value(const Key& key, const YAML::Node& value, int line) {
     if (value.IsNull()) return mistakes_.add(line, key.path, "has no value: write " + accepted_text(key));
+    if (key.kind == Kind::names && value.IsSequence()) return read_names(key, value, line);
     if (!value.IsScalar())
       return mistakes_.add(
           line, key.path,
           "must be one value, not " + std::string(value.IsMap() ? "keys" : "a list") + ": write " + accepted_text(key));
     if (std::string wrong = set_value(key, value.Scalar(), config_); !wrong.empty())
       return mistakes_.add(line, key.path, wrong);
+    origins_[key.path] = {static_cast<std::size_t>(line), {}};
+  }
+
+  void read_names(const Key& key, const YAML::Node& value, int line) {
+    if (value.size() == 0) return mistakes_.add(line, key.path, "has no value: write " + accepted_text(key));
+    std::string all;
+    std::size_t index = 0;
+    for (const YAML::Node& entry : value) {
+      const std::string name = entry.IsScalar() ? entry.Scalar() : std::string();
+      if (!is_certificate_name(name))
+        return mistakes_.add(line_of(entry), std::string(key.path) + "[" + std::to_string(index) + "]",
+                             in_quotes(name) + " is no name of a machine and no address: write " + accepted_text(key));
+      all.append(index++ == 0 ? "" : ",").append(name);
+    }
+    if (std::string wrong = set_value(key, all, config_); !wrong.empty()) return mistakes_.add(line, key.path, wrong);
     origins_[key.path] = {static_cast<std::size_t>(line), {}};
   }
 
@@ -344,6 +360,31 @@ void check_together(const Config& config, const Origins& origins, Mistakes& mist
                   mistakes);
 }
 
+/// The user's own certificate and key: both or none, and what can be read. What is in them is looked at by who uses it.
+void check_certificate(Config& config, const Origins& origins, Mistakes& mistakes) {
+  const auto given = [&](std::string_view key) { return origins.contains(key); };
+  if (given("tls.certificate") != given("tls.key")) {
+    const bool key_missing = given("tls.certificate");
+    return add_at_origin(key_missing ? "tls.certificate" : "tls.key",
+                         std::string("needs ") + (key_missing ? "tls.key" : "tls.certificate") +
+                             " beside it: give both, or none for the daemon's own",
+                         origins, mistakes);
+  }
+  if (!given("tls.certificate")) return;
+  if (given("tls.hostnames"))
+    add_at_origin("tls.hostnames",
+                  "is only for the daemon's own certificate: leave it, or tls.certificate and tls.key, out", origins,
+                  mistakes);
+  for (const auto& [key, path] :
+       {std::pair("tls.certificate", &config.tls_certificate), std::pair("tls.key", &config.tls_key)}) {
+    if (origins.find(std::string_view(key))->second.variable.empty() && path->is_relative())
+      *path = config.file.parent_path() / *path;
+    if (!config.tls_enabled) continue;
+    if (std::string why = unreadable_because(*path); !why.empty())
+      add_at_origin(key, path->string() + ": " + why, origins, mistakes);
+  }
+}
+
 /// The keys of storage.encryption, from where they are.
 void read_keys(const Environment& environment, Loaded& loaded, const Origins& origins, Mistakes& mistakes) {
   Config& config = loaded.config;
@@ -385,6 +426,7 @@ Result<Loaded> load(const std::optional<std::filesystem::path>& file, const Envi
   read_environment(environment, loaded, origins, mistakes);
   if (loaded.config.memory_limit == 0) loaded.config.memory_limit = default_memory_limit();
   check_together(loaded.config, origins, mistakes);
+  check_certificate(loaded.config, origins, mistakes);
   read_keys(environment, loaded, origins, mistakes);
   if (!mistakes.empty()) return mistakes.error();
   return loaded;

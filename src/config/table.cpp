@@ -117,6 +117,31 @@ constexpr Key kKeys[] = {
          "seals, the others open what they sealed. Or `MILLRACE_STORAGE_ENCRYPTION_KEYS_TEXT` holds that text itself; "
          "there a comma ends a line too.",
      .fallback_text = "unset: no keys"},
+    {.path = "tls.enabled",
+     .kind = Kind::boolean,
+     .target = &Config::tls_enabled,
+     .sentence = "Whether both listeners take TLS too, on the same ports. [More](tls.md)."},
+    {.path = "tls.certificate",
+     .kind = Kind::path,
+     .target = &Config::tls_certificate,
+     .sentence =
+         "The certificate to show, with those between it and its authority, in PEM; read again on SIGHUP. Unless "
+         "given, the daemon makes its own authority and certificate under `tls/` of `data_dir`.",
+     .fallback_text = "unset: the daemon's own"},
+    {.path = "tls.key",
+     .kind = Kind::path,
+     .target = &Config::tls_key,
+     .sentence = "The private key of `tls.certificate`, in PEM, without a password; it may be in the same file.",
+     .fallback_text = "unset: the daemon's own"},
+    {.path = "tls.hostnames",
+     .kind = Kind::names,
+     .target = &Config::tls_hostnames,
+     .sentence =
+         "More names for the daemon's own certificate: a list, or with commas between them, of DNS names, `*.` before "
+         "one for all directly below it, and addresses. It has `localhost`, `*.localhost`, `*.execute-api.localhost`, "
+         "`127.0.0.1`, `::1`, `host.docker.internal` and the machine's own name anyway, and is made again when the "
+         "names change.",
+     .fallback_text = "unset: no more"},
     {.path = "auth.mode",
      .kind = Kind::choice,
      .target = &Config::auth_mode,
@@ -213,6 +238,7 @@ bool all_of(std::string_view text, std::string_view allowed) {
 constexpr std::string_view kDigits = "0123456789";
 constexpr std::string_view kHostChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
 constexpr std::size_t kHostCharactersMax = 253;
+constexpr std::size_t kNamesMax = 100;
 constexpr std::string_view kRegionChars = "abcdefghijklmnopqrstuvwxyz0123456789-";
 
 std::string size_text(std::uint64_t bytes) {
@@ -315,6 +341,8 @@ std::string_view kind_text(Kind kind) noexcept {
       return "number";
     case Kind::boolean:
       return "true or false";
+    case Kind::names:
+      return "names";
   }
   return {};
 }
@@ -340,6 +368,8 @@ std::string accepted_text(const Key& key) {
       return "a number, " + bounds_text(key);
     case Kind::boolean:
       return "true or false";
+    case Kind::names:
+      return "names such as [data.example, 10.0.0.7]";
   }
   return {};
 }
@@ -364,7 +394,9 @@ std::string default_text(const Key& key) {
       return duration_text(static_cast<std::uint64_t>((defaults.*m).count()));
     }
     std::string operator()(bool Config::*m) const { return defaults.*m ? "true" : "false"; }
-    std::string operator()(std::optional<bool> Config::*) const { return {}; }  // has a fallback_text
+    // These have a fallback_text.
+    std::string operator()(std::optional<bool> Config::*) const { return {}; }
+    std::string operator()(std::vector<std::string> Config::*) const { return {}; }
   };
   return std::visit(Render{key}, key.target);
 }
@@ -440,8 +472,44 @@ std::string set_value(const Key& key, std::string_view text, Config& config) {
       else
         config.*std::get<bool Config::*>(key.target) = text == "true";
       return {};
+    case Kind::names: {
+      std::vector<std::string> names;
+      for (std::string_view rest = text;;) {
+        const std::size_t comma = std::min(rest.find(','), rest.size());
+        std::string_view name = rest.substr(0, comma);
+        name.remove_prefix(std::min(name.find_first_not_of(' '), name.size()));
+        name = name.substr(0, name.find_last_not_of(' ') + 1);
+        if (!is_certificate_name(name))
+          return in_quotes(name) + " is no name of a machine and no address: write " + accepted_text(key);
+        names.emplace_back(name);
+        if (comma == rest.size()) break;
+        rest.remove_prefix(comma + 1);
+      }
+      if (names.size() > kNamesMax)
+        return "holds " + std::to_string(names.size()) + " names: at most " + std::to_string(kNamesMax) + " are taken";
+      config.*std::get<std::vector<std::string> Config::*>(key.target) = std::move(names);
+      return {};
+    }
   }
   return "is of an unknown kind";
+}
+
+bool is_certificate_name(std::string_view text) {
+  boost::system::error_code not_literal;
+  boost::asio::ip::make_address(text, not_literal);
+  if (!not_literal) return true;
+  if (text.starts_with("*.")) text.remove_prefix(2);
+  if (text.empty() || text.size() > kHostCharactersMax || all_of(text, "0123456789.")) return false;
+  for (;;) {
+    constexpr std::size_t kLabelCharactersMax = 63;
+    const std::size_t dot = std::min(text.find('.'), text.size());
+    const std::string_view label = text.substr(0, dot);
+    if (label.empty() || label.size() > kLabelCharactersMax || label.front() == '-' || label.back() == '-' ||
+        !all_of(label, kHostChars))
+      return false;
+    if (dot == text.size()) return true;
+    text.remove_prefix(dot + 1);
+  }
 }
 
 std::optional<Address> parse_address(std::string_view text) {

@@ -12,13 +12,14 @@
 
 namespace millrace::config {
 
-enum class Kind { address, region, account, path, key_file, choice, size, duration, count, boolean };
+enum class Kind { address, region, account, path, key_file, choice, size, duration, count, boolean, names };
 
 /// One key: the file's path, the environment's name, the check and the documentation all come from here; the default is
 /// what Config's own initialiser says.
 struct Key {
   using Target = std::variant<std::string Config::*, std::filesystem::path Config::*, std::size_t Config::*,
-                              std::chrono::milliseconds Config::*, bool Config::*, std::optional<bool> Config::*>;
+                              std::chrono::milliseconds Config::*, bool Config::*, std::optional<bool> Config::*,
+                              std::vector<std::string> Config::*>;
   std::string_view path;
   Kind kind;
   Target target;
@@ -54,6 +55,9 @@ std::string default_text(const Key& key);
 /// "1 to 1024"; empty where there are none.
 std::string bounds_text(const Key& key);
 std::string_view kind_text(Kind kind) noexcept;
+
+/// Whether `text` is a name that a certificate may hold: of a machine, `*.` before one for all below it, or an address.
+bool is_certificate_name(std::string_view text);
 
 /// What a key takes, for a message: "twelve digits".
 std::string accepted_text(const Key& key);

@@ -413,13 +413,13 @@ void Connection::end_if_idle() {
 void Connection::end() {
   if (http2_) http2_->end();
   gone_ = true;
-  transport_.close();
+  transport_.close(!writer_.streaming());
   cancel_.emit(boost::asio::cancellation_type::terminal);
 }
 
 void Connection::gone() noexcept {
   gone_ = true;
-  transport_.close();
+  transport_.close(!writer_.streaming());
 }
 
 awaitable<http::Result<std::size_t>> Connection::receive(char* out, std::size_t size) {

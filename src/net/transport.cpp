@@ -78,9 +78,9 @@ void Transport::shutdown_send() noexcept {
   socket_.shutdown(Socket::shutdown_send, ignored);
 }
 
-void Transport::close() noexcept {
+void Transport::close(bool whole) noexcept {
   if (tls_) {
-    tls_->say_goodbye();
+    if (whole) tls_->say_goodbye();
     tls_->socket_is_closed();
   }
   ErrorCode ignored;

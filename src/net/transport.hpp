@@ -62,8 +62,9 @@ class Transport {
   void cancel() noexcept;
   /// Tells the peer that nothing more comes; reading goes on.
   void shutdown_send() noexcept;
-  /// At once; what is pending ends with operation_aborted. A peer of TLS is told, if that goes at once.
-  void close() noexcept;
+  /// At once; what is pending ends with operation_aborted.
+  /// @param whole  a peer of TLS is told that this is the end of all there is to say, if that goes at once
+  void close(bool whole = true) noexcept;
   /// close(), and the peer sees a reset instead of a clean end.
   void reset() noexcept;
 

@@ -50,6 +50,17 @@ TEST_F(AdminPages, HealthIsDegradedWhileStorageIsNotWell) {
   EXPECT_EQ(body(ask("GET", "/health"))["status"], "ok");
 }
 
+TEST_F(AdminPages, TheAuthorityIsTextOfItsOwnKindWhereThereIsOne) {
+  EXPECT_EQ(ask("GET", "/ca.pem").status, 404);
+  authority_ = "-----BEGIN CERTIFICATE-----\n";
+  const auto reply = ask("GET", "/ca.pem");
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_EQ(reply.header("content-type"), "application/x-pem-file");
+  EXPECT_EQ(reply.body, authority_);
+  EXPECT_EQ(ask("HEAD", "/ca.pem").status, 200);
+  EXPECT_EQ(ask("POST", "/ca.pem").status, 405);
+}
+
 TEST_F(AdminPages, ReadyFollowsSetReady) {
   auto reply = ask("GET", "/ready");
   EXPECT_EQ(reply.status, 503);

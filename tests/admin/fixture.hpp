@@ -22,6 +22,7 @@ class AdminPages : public ::testing::Test {
     made.storage_mode = storage_mode_;
     made.storage_status = [this] { return storage_; };
     made.degraded = [this] { return degraded_; };
+    made.authority = [this] { return authority_; };
     made.declare_again = [this] { return declare_again(); };
     return made;
   }
@@ -66,6 +67,7 @@ class AdminPages : public ::testing::Test {
   std::string storage_mode_ = "memory";
   log::EngineStatus storage_;
   std::vector<std::string> degraded_;
+  std::string authority_;
   bool hold_declare_ = false;
   std::string declare_error_;
   WakeUp release_;

@@ -81,6 +81,34 @@ admin: {reset: false}
   EXPECT_EQ(config.reset_enabled, std::optional(false));
 }
 
+TEST_F(ConfigFile, NamesOfTheCertificateAreAListOrHaveCommasBetweenThem) {
+  const std::vector<std::string> names{"a.test", "*.b.test", "10.0.0.7", "::1"};
+  EXPECT_EQ(loaded("tls:\n  hostnames: [a.test, '*.b.test', 10.0.0.7, '::1']\n").tls_hostnames, names);
+  EXPECT_EQ(loaded("tls:\n  hostnames: a.test, *.b.test,10.0.0.7 , ::1\n").tls_hostnames, names);
+  EXPECT_EQ(loaded("", {{"MILLRACE_TLS_HOSTNAMES", "a.test,*.b.test,10.0.0.7,::1"}}).tls_hostnames, names);
+  EXPECT_EQ(error_in_file("tls:\n  hostnames:\n    - a.test\n    - a b\n"),
+            "4: tls.hostnames[1]: 'a b' is no name of a machine and no address: write names such as [data.example, "
+            "10.0.0.7]");
+}
+
+TEST_F(ConfigFile, TheUsersCertificateAndItsKeyGoTogether) {
+  std::filesystem::create_directory("etc");
+  write("", "etc/server.pem");
+  const auto beside = load(write("tls: {certificate: server.pem, key: server.pem}\n", "etc/millrace.yaml"), {});
+  ASSERT_TRUE(beside);
+  EXPECT_EQ(beside->config.tls_key, "etc/server.pem");
+  EXPECT_EQ(error_in_file("tls:\n  certificate: etc/server.pem\n"),
+            "2: tls.certificate: needs tls.key beside it: give both, or none for the daemon's own");
+  EXPECT_EQ(error_in_file("tls:\n  key: etc/server.pem\n"),
+            "2: tls.key: needs tls.certificate beside it: give both, or none for the daemon's own");
+  EXPECT_EQ(error_in_file("tls:\n  certificate: etc/server.pem\n  key: none.key\n"),
+            "3: tls.key: none.key: there is no such file");
+  EXPECT_EQ(error("tls:\n  enabled: false\n  certificate: none.pem\n  key: none.key\n"), "no error");
+  EXPECT_EQ(error_in_file("tls:\n  certificate: etc/server.pem\n  key: etc/server.pem\n  hostnames: [a]\n"),
+            "4: tls.hostnames: is only for the daemon's own certificate: leave it, or tls.certificate and tls.key, "
+            "out");
+}
+
 TEST_F(ConfigFile, LeavesResetUnsetUnlessSaid) {
   EXPECT_EQ(loaded("").reset_enabled, std::nullopt);
   EXPECT_EQ(loaded("admin: {reset: true}\n").reset_enabled, std::optional(true));
@@ -186,8 +214,8 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"UnknownKeyInASection", "listen:\n  awz: localhost:1\n",
                 "2: listen.awz: is not a known key; did you mean 'aws'?"},
         Mistake{"UnknownKeyLikeNothing", "telephone: 1\n",
-                "1: telephone: is not a known key; known here: listen, region, account_id, data_dir, storage, auth, "
-                "log, threads, shutdown, limits, delays, admin, streams, delivery_streams, apis"},
+                "1: telephone: is not a known key; known here: listen, region, account_id, data_dir, storage, tls, "
+                "auth, log, threads, shutdown, limits, delays, admin, streams, delivery_streams, apis"},
         Mistake{"UnknownKeyLikeNothingInASection", "log:\n  destination: stdout\n",
                 "2: log.destination: is not a known key; known here: level, format"},
         Mistake{"KeyOutsideOfItsSection", "memory_limit: 1GiB\n",

@@ -495,6 +495,29 @@ TEST(TlsEnds, AStopTellsIdleOnesAndLetsRequestsFinish) {
   stopped.get();
 }
 
+TEST(TlsEnds, AReplyThatAStopCutsDoesNotLookWhole) {
+  std::promise<void> begun;
+  Site site(
+      [&](http::Request&, http::ResponseWriter& writer) -> awaitable<void> {
+        const http::ResponseHead head{200, {}};
+        (void)co_await writer.start(head, std::nullopt);
+        const Slice slice{"half", {}};
+        (void)co_await writer.write(slice);
+        begun.set_value();
+        boost::asio::steady_timer forever(co_await boost::asio::this_coro::executor);
+        forever.expires_at(std::chrono::steady_clock::time_point::max());
+        (void)co_await forever.async_wait(boost::asio::as_tuple(use_awaitable));
+      },
+      with_tls());
+  TlsClient client(site.port, trusting());
+  client.send("GET / HTTP/1.0\r\n\r\n");  // the end of the connection is the end of the reply
+  begun.get_future().wait();
+  auto stopped = site.stop(std::chrono::milliseconds{20});
+  EXPECT_FALSE(client.receive().complete);
+  EXPECT_FALSE(client.told());
+  stopped.get();
+}
+
 TEST(TlsEnds, AStopCutsAHandshakeThatDoesNotEnd) {
   Site site(echo, with_tls());
   Client client(site.port);

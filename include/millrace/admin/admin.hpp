@@ -17,7 +17,7 @@
 #include "millrace/streams/streams.hpp"
 #include "millrace/telemetry/metrics.hpp"
 
-/// The operator's pages under /_millrace/. All bodies but that of /metrics are JSON.
+/// The operator's pages under /_millrace/. All bodies but those of /metrics and /ca.pem are JSON.
 ///
 ///     GET  /health    200 as long as the process answers:
 ///                     {"status":"ok"|"degraded","version","uptime_seconds","storage","problems"}. Degraded: a delivery
@@ -26,6 +26,7 @@
 ///                     destination and, in memory mode, loses the records that wait for one.
 ///     GET  /ready     200 when requests are served, else 503: {"ready":true|false}
 ///     GET  /metrics   Prometheus text 0.0.4
+///     GET  /ca.pem    the authority that clients must trust for https; 404 where there is none of the daemon's own
 ///     POST /flush     ?deadline=30s (at most 15m): delivers all that was acknowledged before; 200 {"flushed":true}, or
 ///                     503 {"flushed":false,"failures":[{"delivery_stream","reason"}]}
 ///     POST /reset     ?objects=false: forgets streams and delivery streams (and objects), then declares again what the
@@ -60,7 +61,8 @@ struct Dependencies {
   std::string storage_mode = "memory";
   std::function<log::EngineStatus()> storage_status{};  ///< empty: no metrics of it
   snapshots::Snapshots* snapshots = nullptr;            ///< null: what is kept is not in files
-  std::function<void()> begin_again{};  ///< after a restore was prepared: the daemon stops, and starts, by itself
+  std::function<void()> begin_again{};       ///< after a restore was prepared: the daemon stops, and starts, by itself
+  std::function<std::string()> authority{};  ///< PEM, empty: none; the function too. Any thread
   /// What is wrong with what is stored, or with storing more; a reason each. Empty: never anything.
   std::function<std::vector<std::string>()> degraded{};
 };

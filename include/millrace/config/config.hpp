@@ -73,6 +73,9 @@ struct Config {
   std::shared_ptr<const journal::Keys> keys;
   std::size_t file_size = 64u << 20;  ///< bytes
   std::size_t memory_limit = 0;       ///< bytes; load() fills in what the machine suggests
+  bool tls_enabled = true;
+  std::filesystem::path tls_certificate, tls_key;  ///< both empty: the daemon's own; relative to the working directory
+  std::vector<std::string> tls_hostnames;          ///< DNS names and addresses, as given
   std::string auth_mode = "presence";
   std::string log_level = "info", log_format = "auto";
   std::size_t threads = 0;  ///< 0: one a CPU
