@@ -36,14 +36,14 @@ def write_load(path, headers, bodies):
     return file.name
 
 
-def wrk(server, port, path, headers, bodies, connections, seconds):
+def wrk(server, port, path, headers, bodies, connections, seconds, scheme="http"):
     """One stint of load. The generator has one thread: it shares the machine with the server."""
     load = write_load(path, headers, bodies)
     try:
         cpu = server.cpu_seconds()
         done = subprocess.run(
             ["wrk", "-t1", "-c%d" % connections, "-d%ds" % seconds, "--timeout", "10s", "-s", HERE / "load.lua",
-             "http://127.0.0.1:%d" % port],
+             "%s://127.0.0.1:%d" % (scheme, port)],
             env=dict(os.environ, MILLRACE_LOAD=load), capture_output=True, text=True, timeout=seconds + 60)
         cpu = server.cpu_seconds() - cpu
     finally:
@@ -56,12 +56,12 @@ def wrk(server, port, path, headers, bodies, connections, seconds):
     return result
 
 
-def put_load(server, operation, bodies, connections, seconds):
+def put_load(server, operation, bodies, connections, seconds, scheme="http"):
     """JSON, or CBOR when the bodies are bytes."""
     headers = dict(wire.HEADERS, **{"X-Amz-Target": wire.target_header(operation)})
     if isinstance(bodies[0], bytes):
         headers["Content-Type"] = wire.CBOR
-    return wrk(server, server.port, "/", headers, bodies, connections, seconds)
+    return wrk(server, server.port, "/", headers, bodies, connections, seconds, scheme)
 
 
 def h2load(server, headers, body, connections, streams, seconds):
@@ -127,6 +127,24 @@ def http2_cells(server, options):
                 figures["of HTTP/1.1's requests/s"] = figures["requests/s"] / rate
             rate = figures["requests/s"]
             yield "PutRecord 100 B, " + label, figures
+
+
+def tls_cells(server, options):
+    """Plain and TLS take turns of a second, so that both see the same machine."""
+    with wire.Client(server.port) as client:
+        for size, label in ((100, "100 B"), (1024, "1 KiB")):
+            stream = "tls-%d" % size
+            client.create(stream)
+            bodies = [wire.put_record_body(stream, size) for _ in range(2000)]
+            stints = {"http": [], "https": []}
+            for turn in range(options.seconds + 1):
+                for scheme, some in stints.items():
+                    some.append(put_load(server, "PutRecord", bodies, 64, 1, scheme))
+            plain, tls = (rates(some[1:]) for some in stints.values())  # the first one warms up
+            client.call("DeleteStream", StreamName=stream)
+            yield "PutRecord %s, 64 conn, plain" % label, plain
+            tls["of plain's cpu_us/request"] = tls["cpu_us/request"] / plain["cpu_us/request"]
+            yield "PutRecord %s, 64 conn, TLS" % label, tls
 
 
 def batch_cells(size, label):
@@ -268,6 +286,7 @@ class Group:
 GROUPS = {
     "put": [Group(put_cells)],
     "http2": [Group(http2_cells, True)],
+    "tls": [Group(tls_cells, True)],
     "batch": [Group(batch_cells(100, "100 B")), Group(batch_cells(1024, "1 KiB"))],
     "cbor": [Group(cbor_cells, True)],
     "get": [Group(get_cells)],

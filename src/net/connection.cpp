@@ -297,6 +297,7 @@ awaitable<Connection::Head> Connection::start_tls() {
     const auto [error] =
         co_await transport_.ready(reads ? Transport::Socket::wait_read : Transport::Socket::wait_write);
     if (error || gone_) co_return Head::closed;
+    tls.socket_is_ready();
   }
   deadline_ = kNever;
   co_return Head::ready;

@@ -39,8 +39,9 @@ class TlsStream {
   using ErrorCode = boost::system::error_code;
   enum class Step { done, wants_read, wants_write, failed };
 
-  /// What a connection holds for its TLS while it is idle, and what it takes more during a handshake.
-  static constexpr std::size_t kBytes = 24 * 1024, kHandshakeBytes = 40 * 1024;
+  /// What a connection holds for its TLS while it is idle; and what more a handshake may come to: OpenSSL makes room
+  /// for a hello as long as the peer says it will be, up to 128 KiB, and for a record.
+  static constexpr std::size_t kBytes = 24 * 1024, kHandshakeBytes = 148 * 1024;
 
   /// @param first  what was read of the connection so far: [begin, end) of it
   TlsStream(Core& core, const Tls& tls, int socket, BlockPool::Lent first, std::size_t begin, std::size_t end);

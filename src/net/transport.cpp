@@ -9,6 +9,10 @@ namespace millrace::net {
 
 namespace {
 
+/// What is there is read so often without a wait; then the core's other connections have their turn, as they have at
+/// each read of Asio's.
+constexpr int kReadsAtOnce = 16;
+
 Transport::ErrorCode error_of(int number) noexcept {
   if (number == EAGAIN || number == EWOULDBLOCK) return {};
   return {number, boost::system::system_category()};
@@ -16,11 +20,20 @@ Transport::ErrorCode error_of(int number) noexcept {
 
 }  // namespace
 
+awaitable<void> Transport::take_turns() {
+  at_once_ = 0;
+  co_await boost::asio::post(socket_.get_executor(), use_awaitable);
+}
+
 awaitable<std::tuple<Transport::ErrorCode, std::size_t>> Transport::read_some_tls(char* out, std::size_t size) {
   for (;;) {
     ErrorCode error;
     const std::size_t got = tls_->read_now(out, size, error);
-    if (got > 0 || error) co_return std::tuple(error, got);
+    if (got > 0 || error) {
+      if (++at_once_ >= kReadsAtOnce) co_await take_turns();
+      co_return std::tuple(error, got);
+    }
+    at_once_ = 0;
     const auto [failed] = co_await socket_.async_wait(Socket::wait_read, boost::asio::as_tuple(use_awaitable));
     if (failed) co_return std::tuple(failed, std::size_t{0});
     tls_->socket_is_ready();
@@ -28,7 +41,11 @@ awaitable<std::tuple<Transport::ErrorCode, std::size_t>> Transport::read_some_tl
 }
 
 awaitable<std::tuple<Transport::ErrorCode>> Transport::readable_tls() {
-  if (tls_->has_unread()) co_return std::tuple(ErrorCode{});
+  if (tls_->has_unread()) {
+    if (++at_once_ >= kReadsAtOnce) co_await take_turns();
+    co_return std::tuple(ErrorCode{});
+  }
+  at_once_ = 0;
   const auto ready = co_await socket_.async_wait(Socket::wait_read, boost::asio::as_tuple(use_awaitable));
   tls_->socket_is_ready();
   co_return ready;

@@ -84,8 +84,11 @@ class Transport {
     });
   }
 
+  awaitable<void> take_turns();
+
   Socket socket_;
   std::unique_ptr<TlsStream> tls_;  // goes before the socket
+  int at_once_ = 0;                 // reads over TLS since the socket was waited for
 };
 
 }  // namespace millrace::net

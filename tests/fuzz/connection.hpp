@@ -145,7 +145,7 @@ class Peer {
 
 /// All that a connection answers to `bytes`, which come in `pieces`. It ends when its peer does, and leaves nothing.
 inline std::string converse(http::Handler& answers, std::size_t head_bytes_max, unsigned flags, Pieces pieces,
-                            std::string_view bytes) {
+                            std::string_view bytes, std::shared_ptr<net::Tls> tls = {}) {
   boost::asio::io_context io{1};
   MemoryBudget budget(64u << 20);
   net::Tuning tuning;
@@ -154,6 +154,7 @@ inline std::string converse(http::Handler& answers, std::size_t head_bytes_max, 
   auto core = std::make_shared<net::Core>(io.get_executor(), budget, tuning);
   net::ListenerOptions options;
   options.head_bytes_max = head_bytes_max;
+  options.tls = std::move(tls);
   auto served = std::make_shared<net::Served>(std::move(options), answers);
 
   int ends[2];
