@@ -607,8 +607,7 @@ awaitable<Result<ReadBatch>> LocalLog::read(ReadRequest request) {
     if (batch.records || batch.ended || request.wait_until <= clock_.now()) co_return std::move(batch);
     if (request.stop.stop_requested()) co_return error(Errc::stopped);
     Waiters::Registration registration(waiters_, stored + 1, wake);
-    if (stored_bytes_total_.load(std::memory_order_seq_cst) != stored || ended_.load(std::memory_order_seq_cst))
-      continue;
+    if (stored_bytes_total_.load(std::memory_order_seq_cst) != stored || over()) continue;
     const WakeUp::Why why = co_await wake.wait(clock_, request.wait_until, request.stop);
     if (why == WakeUp::Why::stopped) co_return error(Errc::stopped);
   }
@@ -618,8 +617,7 @@ awaitable<Result<bool>> LocalLog::wait_stored(std::uint64_t stored_bytes_total, 
                                               std::stop_token stop) {
   const auto self = shared_from_this();
   const auto reached = [this, stored_bytes_total] {
-    return stored_bytes_total_.load(std::memory_order_seq_cst) >= stored_bytes_total ||
-           ended_.load(std::memory_order_seq_cst);
+    return stored_bytes_total_.load(std::memory_order_seq_cst) >= stored_bytes_total || over();
   };
   WakeUp wake;
   for (;;) {
@@ -661,7 +659,7 @@ awaitable<Result<Position>> LocalLog::seek(TimePoint at) {
 Progress LocalLog::progress() const noexcept {
   Progress p{};
   std::lock_guard tail(tail_mutex_);  // tip and totals are of one moment: who counts on from them misses no record
-  p.ended = ended_.load(std::memory_order_acquire);
+  p.ended = over();                   // before the tip: nothing comes after that
   std::lock_guard lock(list_mutex_);
   const std::uint64_t horizon = horizon_at(now_ms()).position;
   const std::uint64_t tip = std::max(this->tip(), horizon);
@@ -811,11 +809,20 @@ awaitable<Result<Position>> LocalLog::end(Epoch epoch) {
   co_return Position{position};
 }
 
-void LocalLog::stop() { end_now(); }
+bool LocalLog::over() const noexcept {
+  if (stopped_.load(std::memory_order_seq_cst)) return true;
+  if (!ended_.load(std::memory_order_seq_cst)) return false;
+  return !durable() || committed_.load(std::memory_order_seq_cst) == tail_.load(std::memory_order_seq_cst);
+}
+
+void LocalLog::stop() {
+  stopped_.store(true, std::memory_order_seq_cst);
+  end_now();
+}
 
 void LocalLog::remove() {
   removed_.store(true, std::memory_order_seq_cst);
-  end_now();
+  stop();
   Dropped dropped;
   {
     std::lock_guard lock(list_mutex_);
@@ -829,7 +836,7 @@ void LocalLog::remove() {
 
 void LocalLog::close() {
   removed_.store(true, std::memory_order_seq_cst);
-  end_now();
+  stop();
   Dropped dropped;
   {
     std::lock_guard lock(list_mutex_);

@@ -123,6 +123,8 @@ class LocalLog final : public Log, public journal::Source, public std::enable_sh
   std::shared_ptr<Chunk> make_chunk(std::size_t batch_bytes);
   Look look(const ReadRequest& request) const;
   static void trim_runs(const ReadRequest& request, std::uint64_t from, ReadBatch& batch);
+  /// It has ended, and what was staged before is committed or lost.
+  bool over() const noexcept;
   void finish(ReadBatch& batch, std::uint64_t readable_end, bool ended) const;
   /// A page out of files; nothing: look again from `from`.
   awaitable<Result<std::optional<ReadBatch>>> read_files(ColdRequest request, bool last_look, std::uint64_t& from);
@@ -182,6 +184,7 @@ class LocalLog final : public Log, public journal::Source, public std::enable_sh
   std::atomic<std::int64_t> newest_arrival_{0};
   std::atomic<std::uint64_t> epoch_{1};
   std::atomic<bool> ended_{false};
+  std::atomic<bool> stopped_{false};  // nobody waits any more
   // Of what is committed: under tail_mutex_ too, or where that is not all, under list_mutex_.
   std::atomic<std::uint64_t> data_bytes_total_{0};
   std::atomic<std::uint64_t> stored_bytes_total_{0};

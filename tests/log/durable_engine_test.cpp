@@ -221,7 +221,13 @@ TEST_F(DurableEngine, AFailedWriteIsToldAndNothingOfItIsEverSeen) {
 TEST_F(DurableEngine, AnEndWaitsForWhatIsStaged) {
   start();
   (void)stage(log(), {"1", "2"});
+  auto waiting = test::start(io_, log().wait_stored(1 << 20, TimePoint::max(), {}));
+  auto reading = test::start(io_, log().read({.from = Position{2}, .wait_until = TimePoint::max()}));
   EXPECT_EQ(*test::run(io_, log().end(log().epoch())), Position{2});
+  EXPECT_TRUE(log().progress().ended);
+  EXPECT_EQ(log().progress().tip, Position{2});
+  test::run_until(io_, [&] { return waiting.done() && reading.done(); });
+  EXPECT_TRUE(reading.result()->ended);
   const auto batch = *test::run(io_, log().read({.from = Position{0}}));
   EXPECT_EQ(batch.records, 2u);
   EXPECT_TRUE(test::run(io_, log().read({.from = batch.next}))->ended);

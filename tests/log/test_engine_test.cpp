@@ -51,6 +51,21 @@ TEST_F(HeldEngine, NothingIsReadableBeforeItIsCommitted) {
   EXPECT_EQ(read().records, 1u);
 }
 
+TEST_F(HeldEngine, AnEndIsNotSeenBeforeWhatWasStagedIs) {
+  (void)stage(*log_, "1");
+  (void)run(io_, log_->end(log_->epoch()));
+  auto waiting = start(io_, log_->wait_stored(1 << 20, TimePoint::max(), {}));
+  settle(io_);
+  EXPECT_FALSE(log_->progress().ended);
+  EXPECT_FALSE(waiting.done());
+  EXPECT_EQ(stage(*log_, "2").error().code, log::Errc::ended);
+  engine_.commit();
+  settle(io_);
+  EXPECT_TRUE(log_->progress().ended);
+  EXPECT_EQ(log_->progress().tip, log::Position{1});
+  EXPECT_TRUE(waiting.done());
+}
+
 TEST_F(HeldEngine, FailureDropsWhatWasStagedAndAllWhoWaitForIt) {
   (void)stage(*log_, "kept");
   engine_.commit();

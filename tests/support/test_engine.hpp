@@ -159,6 +159,7 @@ class TestEngine final : public log::Engine {
     bool ended = false, removed = false;
     std::vector<WakeUp*> watching;
 
+    bool over() const { return removed || (ended && committed == tail); }
     std::uint64_t horizon_at(std::int64_t now) const {
       for (const Record& r : records) {
         if (r.committed && r.position >= horizon && r.arrival_ms >= now - retention) return r.position;
@@ -261,7 +262,7 @@ class TestEngine final : public log::Engine {
         const Watch watch(*state);
         {
           std::lock_guard lock(state->mutex);
-          if (state->stored_total >= stored_bytes_total || state->ended) co_return true;
+          if (state->stored_total >= stored_bytes_total || state->over()) co_return true;
         }
         if (deadline <= clock.now()) co_return false;
         if (stop.stop_requested()) co_return error(log::Errc::stopped);
@@ -291,7 +292,7 @@ class TestEngine final : public log::Engine {
       p.data_bytes_total = state_->data_total;
       p.stored_bytes_total = state_->stored_total;
       for (const Record& r : state_->records) p.stored_bytes += r.committed ? r.stored() : 0;
-      p.ended = state_->ended;
+      p.ended = state_->over();
       return p;
     }
 

@@ -69,7 +69,7 @@ struct Progress {
   std::uint64_t data_bytes_total;    ///< of data, ever committed
   std::uint64_t stored_bytes_total;  ///< heads, keys and data, ever committed
   std::uint64_t stored_bytes;        ///< held now
-  bool ended;
+  bool ended;                        ///< and what was staged before that is committed or lost: `tip` stays
 };
 
 struct ReadRequest {
@@ -109,8 +109,9 @@ class Log {
   /// @error not_found: deleted;  stopped
   virtual awaitable<Result<ReadBatch>> read(ReadRequest request) = 0;
 
-  /// Waits until stored_bytes_total >= `stored_bytes_total` (true), or until `deadline` (false); ended logs give true
-  /// at once. A putter compares one number, so a waiter costs puts nothing until its mark is reached.
+  /// Waits until stored_bytes_total >= `stored_bytes_total` (true), or until `deadline` (false); logs that have ended
+  /// (Progress::ended) give true at once. A putter compares one number, so a waiter costs puts nothing until its mark
+  /// is reached.
   virtual awaitable<Result<bool>> wait_stored(std::uint64_t stored_bytes_total, TimePoint deadline,
                                               std::stop_token stop) = 0;
 
