@@ -54,7 +54,7 @@ std::vector<HashRange> equal_ranges(std::uint32_t n) {
 
 Status Stream::status(TimePoint now) const noexcept {
   if (deleting) return Status::deleting;
-  if (now >= settled) return Status::active;
+  if (now >= settled && reshard.empty()) return Status::active;
   return created_settled ? Status::updating : Status::creating;
 }
 
@@ -69,9 +69,18 @@ const Shard* Stream::find_shard(std::string_view id) const noexcept {
   std::uint32_t index = 0;
   const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), index);
   if (error != std::errc{} || end != id.data() + id.size() || index > 2'147'483'647) return nullptr;
+  return shard(index);
+}
+
+const Shard* Stream::shard(std::uint32_t index) const noexcept {
   const auto at = std::lower_bound(shards.begin(), shards.end(), index,
                                    [](const auto& s, std::uint32_t i) { return s->index < i; });
   return at != shards.end() && (*at)->index == index ? at->get() : nullptr;
+}
+
+bool Stream::expired(const Shard& shard, TimePoint now) const noexcept {
+  if (!shard.ended_s) return false;
+  return *shard.ended_s < std::chrono::floor<std::chrono::seconds>(now - retention).time_since_epoch().count();
 }
 
 void Stream::index_routing() {

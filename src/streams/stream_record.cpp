@@ -3,6 +3,9 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "millrace/codec/decimal.hpp"
+#include "millrace/codec/json_reader.hpp"
+
 namespace millrace::streams {
 
 using nlohmann::json;
@@ -19,30 +22,82 @@ std::string shard_id(std::uint32_t index) {
   return text;
 }
 
+// Without a tree: a stream of thousands of shards is written at a reshard, on a core that serves puts.
 std::string serialise(const Stream& stream) {
-  json shards = json::array();
-  for (const auto& shard : stream.shards) {
-    json s{{"index", shard->index},
-           {"first", codec::to_decimal(shard->range.first)},
-           {"last", codec::to_decimal(shard->range.last)},
-           {"created_s", shard->created_s}};
-    if (shard->parent) s["parent"] = *shard->parent;
-    if (shard->adjacent_parent) s["adjacent_parent"] = *shard->adjacent_parent;
-    if (shard->ended_s) s["ended_s"] = *shard->ended_s;
-    shards.push_back(std::move(s));
+  constexpr std::size_t kUsualShardBytes = 192;
+  std::string out;
+  out.reserve(512 + stream.shards.size() * kUsualShardBytes + stream.reshard.size() * 64);
+  const auto text = [&out](std::string_view name, std::string_view value) {
+    out.append("\"").append(name).append("\":");
+    codec::json_quote(value, out);
+  };
+  const auto number = [&out](std::string_view name, auto value) {
+    out.append("\"").append(name).append("\":").append(std::to_string(value));
+  };
+  const auto flag = [&out](std::string_view name, bool value) {
+    out.append("\"").append(name).append(value ? "\":true" : "\":false");
+  };
+  out += '{';
+  number("form", kForm);
+  out += ',';
+  text("name", stream.name);
+  out += ',';
+  number("incarnation", stream.incarnation);
+  out += ',';
+  number("created_ms", stream.created.time_since_epoch().count());
+  out += ',';
+  number("settled_ms", stream.settled.time_since_epoch().count());
+  out += ',';
+  flag("created_settled", stream.created_settled);
+  out += ',';
+  flag("deleting", stream.deleting);
+  out += ',';
+  number("retention_hours", stream.retention.count());
+  out += ',';
+  number("records_since_ms", stream.records_since.time_since_epoch().count());
+  out += ",\"tags\":{";
+  for (const auto& [key, value] : stream.tags) {
+    if (out.back() != '{') out += ',';
+    codec::json_quote(key, out);
+    out += ':';
+    codec::json_quote(value, out);
   }
-  return json{{"form", kForm},
-              {"name", stream.name},
-              {"incarnation", stream.incarnation},
-              {"created_ms", stream.created.time_since_epoch().count()},
-              {"settled_ms", stream.settled.time_since_epoch().count()},
-              {"created_settled", stream.created_settled},
-              {"deleting", stream.deleting},
-              {"retention_hours", stream.retention.count()},
-              {"records_since_ms", stream.records_since.time_since_epoch().count()},
-              {"tags", stream.tags},
-              {"shards", std::move(shards)}}
-      .dump();
+  out += "},\"shards\":[";
+  for (const auto& shard : stream.shards) {
+    out += out.back() == '[' ? "{" : ",{";
+    number("index", shard->index);
+    out += ',';
+    text("first", codec::to_decimal(shard->range.first));
+    out += ',';
+    text("last", codec::to_decimal(shard->range.last));
+    out += ',';
+    number("created_s", shard->created_s);
+    const auto maybe = [&](std::string_view name, const auto& value) {
+      if (!value) return;
+      out += ',';
+      number(name, *value);
+    };
+    maybe("parent", shard->parent);
+    maybe("adjacent_parent", shard->adjacent_parent);
+    maybe("ended_s", shard->ended_s);
+    out += '}';
+  }
+  out += ']';
+  if (!stream.reshard.empty()) {
+    out += ",\"reshard\":[";
+    for (const ReshardStep& step : stream.reshard) {
+      out += out.back() == '[' ? "{" : ",{";
+      number(step.adjacent ? "merge" : "split", step.shard);
+      out += ',';
+      if (step.adjacent)
+        number("with", *step.adjacent);
+      else
+        text("at", codec::to_decimal(step.at));
+      out += '}';
+    }
+    out += ']';
+  }
+  return out += '}';
 }
 
 std::optional<Stream> parse_stream(std::string_view text) {
@@ -73,6 +128,20 @@ std::optional<Stream> parse_stream(std::string_view text) {
       if (s.contains("ended_s")) shard->ended_s = s.at("ended_s").get<std::int64_t>();
       shard->numbers = SequenceNumbers(shard->index, shard->created_s);
       stream.shards.push_back(std::move(shard));
+    }
+    if (stream.shards.empty()) return std::nullopt;
+    for (const json& s : value.value("reshard", json::array())) {
+      ReshardStep step;
+      if (s.contains("merge")) {
+        step.shard = s.at("merge").get<std::uint32_t>();
+        step.adjacent = s.at("with").get<std::uint32_t>();
+      } else {
+        const auto at = codec::parse_uint128(s.at("at").get<std::string>());
+        if (!at) return std::nullopt;
+        step.shard = s.at("split").get<std::uint32_t>();
+        step.at = *at;
+      }
+      stream.reshard.push_back(step);
     }
     return stream;
   } catch (const json::exception&) {

@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <set>
 #include <shared_mutex>
 #include <stdexcept>
 #include <unordered_map>
@@ -16,6 +17,7 @@
 #include "millrace/base/task_group.hpp"
 #include "millrace/state/keys.hpp"
 #include "millrace/streams/stream_record.hpp"
+#include "streams/reshard.hpp"
 
 namespace millrace::streams {
 namespace {
@@ -26,6 +28,11 @@ constexpr std::size_t kTagsMax = 50;
 constexpr int kChangeAttempts = 10'000;
 // AWS's first shards are a few seconds older than the call that made them.
 constexpr std::int64_t kCreatedBeforeS = 2;
+// A reshard that state or log refused is tried again, and closed shards are looked at, this often.
+constexpr std::chrono::seconds kReshardRetry{1};
+constexpr std::chrono::hours kExpiryLook{1};
+// A reshard of many shards takes turns with the puts on its core.
+constexpr std::size_t kLogsATurn = 32;
 // A deleted name's last creation second is kept while a new incarnation could still be given the same one.
 constexpr std::int64_t kTombstoneS = 10;
 
@@ -67,12 +74,19 @@ class LocalStreams final : public Streams {
         shard = std::move(opened);
       }
       stream->index_routing();
-      open_shards_ += stream->open_shards();
+      open_shards_ += shards_taken(*stream);
       publish(stream, entry.revision);
     }
     co_await load_tombstones();
-    for (const StreamRef& stream : list({}, SIZE_MAX))
-      if (stream->deleting) co_await complete_remove(stream->name, stream->incarnation);
+    const auto executor = co_await boost::asio::this_coro::executor;
+    for (const StreamRef& stream : list({}, SIZE_MAX)) {
+      if (stream->deleting)
+        co_await complete_remove(stream->name, stream->incarnation);
+      else if (!stream->reshard.empty())
+        co_await go_on_with_reshard(executor, stream);
+      else
+        watch_expiry(executor, *stream);
+    }
     // All logs that are wanted are open. What else the engine holds is left of streams half made or half deleted: who
     // made the engine has it forget them (Engine::forget_unopened).
   }
@@ -104,7 +118,7 @@ class LocalStreams final : public Streams {
     if (spec.tags.size() > kTagsMax) co_return Error{Errc::too_many_tags, spec.name};
     if (open_shards_.fetch_add(spec.shard_count) + spec.shard_count > options_.shards_max) {
       open_shards_ -= spec.shard_count;
-      co_return Error{Errc::shard_limit, spec.name};
+      co_return Error{Errc::shard_limit, std::to_string(spec.shard_count)};
     }
     auto made = co_await make_stream(spec);
     if (!made) open_shards_ -= spec.shard_count;
@@ -172,6 +186,41 @@ class LocalStreams final : public Streams {
     co_return Result<>{};
   }
 
+  awaitable<Result<>> split(std::string name, std::uint32_t shard, Uint128 at) override {
+    auto plan = [shard, at](const Stream& s) -> Result<std::vector<ReshardStep>> {
+      const Result<ReshardStep> step = plan_split(s, shard, at);
+      if (!step) return step.error();
+      return std::vector{*step};
+    };
+    auto begun = co_await reshard(std::move(name), std::move(plan));
+    if (!begun) co_return begun.error();
+    co_return Result<>{};
+  }
+
+  awaitable<Result<>> merge(std::string name, std::uint32_t shard, std::uint32_t adjacent) override {
+    auto plan = [shard, adjacent](const Stream& s) -> Result<std::vector<ReshardStep>> {
+      const Result<ReshardStep> step = plan_merge(s, shard, adjacent);
+      if (!step) return step.error();
+      return std::vector{*step};
+    };
+    auto begun = co_await reshard(std::move(name), std::move(plan));
+    if (!begun) co_return begun.error();
+    co_return Result<>{};
+  }
+
+  awaitable<Result<std::uint32_t>> set_shard_count(std::string name, std::uint32_t target) override {
+    auto plan = [target](const Stream& s) -> Result<std::vector<ReshardStep>> {
+      const std::size_t open = s.open_shards();
+      if (target > kShardCountMax) return Error{Errc::scale_limit, std::to_string(open)};
+      if (target > 2 * open) return Error{Errc::scale_up, std::to_string(open)};
+      if (2 * std::size_t{target} < open) return Error{Errc::scale_down, std::to_string(open)};
+      return plan_equal_ranges(s, target);
+    };
+    auto before = co_await reshard(std::move(name), std::move(plan));
+    if (!before) co_return before.error();
+    co_return static_cast<std::uint32_t>((*before)->open_shards());
+  }
+
   awaitable<Result<>> clear() override {
     for (const StreamRef& stream : list({}, SIZE_MAX)) {
       auto removed = co_await finish_remove(stream->name, stream->incarnation);
@@ -204,6 +253,7 @@ class LocalStreams final : public Streams {
       throw std::runtime_error("the log of a shard of '" + stream.name +
                                "' cannot be opened: " + opened.error().detail);
     const std::shared_ptr<log::Log> log = *opened;
+    if (stream.shard(index)->ended_s) co_await end_log(log);
     log->set_retention(stream.retention);
     if (stream.records_since > clock_.now() - stream.retention) {
       auto first = co_await log->seek(stream.records_since);
@@ -298,6 +348,207 @@ class LocalStreams final : public Streams {
     co_return failed("stream '" + name + "' kept changing");
   }
 
+  /// What counts towards Options::shards_max: also what a reshard is about to open.
+  static std::uint64_t shards_taken(const Stream& stream) {
+    const std::int64_t more = std::max<std::int64_t>(growth(stream.reshard), 0);
+    return stream.open_shards() + static_cast<std::uint64_t>(more);
+  }
+
+  // Begins a reshard, and ends it too where UPDATING takes no time. Gives the stream as it was before.
+  template <class Plan>
+  awaitable<Result<StreamRef>> reshard(std::string name, Plan plan) {
+    const auto executor = co_await boost::asio::this_coro::executor;
+    for (int attempt = 0; attempt < kChangeAttempts; ++attempt) {
+      std::optional<Published> current = published(name);
+      if (!current) co_return Error{Errc::not_found, name};
+      const StreamRef before = current->stream;
+      const TimePoint now = clock_.now();
+      if (const Status status = before->status(now); status != Status::active)
+        co_return Error{Errc::not_active, std::string(status_name(status))};
+      Result<std::vector<ReshardStep>> steps = plan(*before);
+      if (!steps) co_return steps.error();
+      if (steps->empty()) co_return before;
+
+      auto next = std::make_shared<Stream>(*before);
+      next->reshard = std::move(*steps);
+      next->created_settled = true;
+      next->settled = now + options_.update_delay;
+      const std::uint64_t more = shards_taken(*next) - shards_taken(*before);
+      if (open_shards_.fetch_add(more) + more > options_.shards_max) {
+        open_shards_ -= more;
+        co_return Error{Errc::shard_limit, std::to_string(more)};
+      }
+      auto revision = co_await store_.put(key_of(name), serialise(*next), current->revision);
+      if (!revision) {
+        open_shards_ -= more;
+        if (revision.error().code == state::Errc::not_found) co_return Error{Errc::not_found, name};
+        if (revision.error().code != state::Errc::conflict) co_return failed(revision.error().detail);
+        co_await boost::asio::post(use_awaitable);
+        continue;
+      }
+      publish(next, *revision);
+      co_await boost::asio::post(use_awaitable);
+      co_await go_on_with_reshard(executor, next);
+      co_return before;
+    }
+    co_return failed("stream '" + name + "' kept changing");
+  }
+
+  // At once when the time has come.
+  awaitable<void> go_on_with_reshard(Executor executor, StreamRef stream) {
+    TimePoint at = stream->settled;
+    if (const TimePoint now = clock_.now(); at <= now) {
+      auto done = co_await finish_reshard(stream->name, stream->incarnation);
+      if (done) co_return;
+      tell_of_retry(stream->name, done.error());
+      at = now + kReshardRetry;
+    }
+    tasks_.spawn(executor, "reshard", reshard_later(stream->name, stream->incarnation, at));
+  }
+
+  static void tell_of_retry(const std::string& name, const Error& error) {
+    logging::error("a reshard is tried again", {{"stream", name}, {"error", error.detail}});
+  }
+
+  awaitable<void> reshard_later(std::string name, std::uint64_t incarnation, TimePoint at) {
+    for (;;) {
+      const bool came = co_await sleep_until(clock_, at, tasks_.stop_token());
+      if (!came) co_return;
+      auto done = co_await finish_reshard(name, incarnation);
+      if (done) co_return;
+      tell_of_retry(name, done.error());
+      at = clock_.now() + kReshardRetry;
+    }
+  }
+
+  // The new map is kept before anybody sees it: what comes later to the parents, until the last one has ended, is
+  // theirs also after a crash. Puts see the children before the parents end, so that none has to wait: one that is
+  // under way meets an ended log and is routed again. Who reads parents to their end, then children, finds all in
+  // order.
+  awaitable<Result<>> finish_reshard(std::string name, std::uint64_t incarnation) {
+    const auto executor = co_await boost::asio::this_coro::executor;
+    std::vector<std::shared_ptr<log::Log>> logs;  // of the new shards, made once
+    std::optional<Error> error;
+    for (int attempt = 0; attempt < kChangeAttempts; ++attempt) {
+      std::optional<Published> current = published(name);
+      if (!current || current->stream->incarnation != incarnation || current->stream->reshard.empty()) break;
+      const std::uint64_t taken = shards_taken(*current->stream);
+      auto next = std::make_shared<Stream>(*current->stream);
+      std::uint32_t first_new = take_steps(*next, next->reshard, seconds(clock_.now()));
+      next->reshard.clear();
+      co_await boost::asio::post(use_awaitable);
+      auto fresh = std::find_if(next->shards.begin(), next->shards.end(),
+                                [first_new](const auto& shard) { return shard->index >= first_new; });
+      for (std::size_t i = 0; fresh != next->shards.end(); ++fresh, ++i) {
+        if (i == logs.size()) {
+          log::LogOptions log_options;
+          log_options.retention = next->retention;
+          const log::LogId id = log_id(incarnation, (*fresh)->index);
+          auto log = co_await engine_.create(id, log_options);
+          if (!log && log.error().code == log::Errc::conflict)
+            log = co_await engine_.open(id);  // of an earlier attempt
+          if (!log) {
+            error = failed("log: " + log.error().detail);
+            break;
+          }
+          logs.push_back(std::move(*log));
+          if (logs.size() % kLogsATurn == 0) co_await boost::asio::post(use_awaitable);
+        }
+        auto opened = std::make_shared<Shard>(**fresh);
+        opened->log = logs[i];
+        *fresh = std::move(opened);
+      }
+      if (error) break;
+      next->index_routing();
+      co_await boost::asio::post(use_awaitable);
+      auto revision = co_await store_.put(key_of(name), serialise(*next), current->revision);
+      if (!revision) {
+        if (revision.error().code == state::Errc::not_found) break;
+        if (revision.error().code != state::Errc::conflict) {
+          error = failed(revision.error().detail);
+          break;
+        }
+        co_await boost::asio::post(use_awaitable);
+        continue;
+      }
+      publish(next, *revision);
+      open_shards_ -= taken - next->open_shards();
+      co_await end_closed(executor, *current->stream, *next);
+      for (const auto& log : logs) log->set_retention(next->retention);
+      watch_expiry(executor, *next);
+      co_return Result<>{};
+    }
+    for (const auto& log : logs) (void)co_await engine_.remove(log->id());
+    if (error) co_return std::move(*error);
+    co_return Result<>{};
+  }
+
+  // All at once: each waits until what was put to its log is kept.
+  awaitable<void> end_closed(Executor executor, const Stream& before, const Stream& now) {
+    TaskGroup ends;
+    for (const auto& shard : now.shards) {
+      const Shard* const was = before.shard(shard->index);
+      if (!shard->ended_s || (was && was->ended_s)) continue;
+      ends.spawn(executor, "end shard", end_log(shard->log));
+      if (ends.running() % kLogsATurn == 0) co_await boost::asio::post(use_awaitable);
+    }
+    co_await ends.join();
+  }
+
+  static awaitable<void> end_log(std::shared_ptr<log::Log> log) {
+    auto ended = co_await log->end(log->epoch());
+    while (!ended && ended.error().code == log::Errc::stale_epoch) ended = co_await log->end(log->epoch());
+  }
+
+  void watch_expiry(const Executor& executor, const Stream& stream) {
+    const bool closed = std::any_of(stream.shards.begin(), stream.shards.end(),
+                                    [](const auto& shard) { return shard->ended_s.has_value(); });
+    if (!closed) return;
+    {
+      std::unique_lock lock(mutex_);
+      if (!expiry_watched_.insert(stream.incarnation).second) return;
+    }
+    tasks_.spawn(executor, "expire shards", expire_shards(stream.name, stream.incarnation));
+  }
+
+  // Closed shards go when the last of their records is past the retention.
+  awaitable<void> expire_shards(std::string name, std::uint64_t incarnation) {
+    for (;;) {
+      const bool came = co_await sleep_until(clock_, clock_.now() + kExpiryLook, tasks_.stop_token());
+      if (!came) co_return;
+      std::vector<std::shared_ptr<const Shard>> gone;
+      const TimePoint now = clock_.now();
+      auto edit = [&gone, now, incarnation](Stream& s) -> std::optional<Error> {
+        gone.clear();
+        if (s.incarnation != incarnation) return Error{Errc::not_found, s.name};
+        for (const auto& shard : s.shards)
+          if (s.expired(*shard, now)) gone.push_back(shard);
+        if (gone.empty()) return Error{Errc::exists, s.name};
+        std::erase_if(s.shards, [&](const auto& shard) { return s.expired(*shard, now); });
+        s.index_routing();
+        return std::nullopt;
+      };
+      auto changed = co_await change(name, std::move(edit));
+      if (changed) {
+        for (const auto& shard : gone) (void)co_await engine_.remove(shard->log->id());
+      } else if (changed.error().code == Errc::not_found) {
+        std::unique_lock lock(mutex_);
+        expiry_watched_.erase(incarnation);
+        co_return;
+      } else if (changed.error().code == Errc::failed) {
+        logging::error("closed shards could not be removed", {{"stream", name}, {"error", changed.error().detail}});
+      }
+      std::unique_lock lock(mutex_);
+      const auto at = by_incarnation_.find(incarnation);
+      const bool closed =
+          at != by_incarnation_.end() && std::any_of(at->second->shards.begin(), at->second->shards.end(),
+                                                     [](const auto& shard) { return shard->ended_s.has_value(); });
+      if (closed) continue;
+      expiry_watched_.erase(incarnation);
+      co_return;
+    }
+  }
+
   awaitable<void> remove_later(std::string name, std::uint64_t incarnation, TimePoint at) {
     // Named: with the await in the condition g++ 12 makes a trap of what follows.
     const bool came = co_await sleep_until(clock_, at, tasks_.stop_token());
@@ -376,7 +627,7 @@ class LocalStreams final : public Streams {
       in_order_.erase(stream.name);
       by_name_.erase(at);
     }
-    open_shards_ -= stream.open_shards();
+    open_shards_ -= shards_taken(stream);
   }
 
   Clock& clock_;
@@ -391,6 +642,7 @@ class LocalStreams final : public Streams {
   std::unordered_map<std::uint64_t, StreamRef> by_incarnation_;
   std::map<std::string, StreamRef, std::less<>> in_order_;
   std::deque<std::pair<std::int64_t, std::string>> tombstones_;
+  std::set<std::uint64_t> expiry_watched_;  // incarnations of streams whose closed shards are looked after
   std::atomic<std::uint64_t> open_shards_{0};
 };
 

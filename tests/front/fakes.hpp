@@ -22,6 +22,9 @@ class NoStreams final : public streams::Streams {
   awaitable<streams::Result<>> add_tags(std::string, streams::Tags) override { none(); }
   awaitable<streams::Result<>> remove_tags(std::string, std::vector<std::string>) override { none(); }
   awaitable<streams::Result<>> set_retention(std::string, std::chrono::hours, RetentionChange) override { none(); }
+  awaitable<streams::Result<>> split(std::string, std::uint32_t, Uint128) override { none(); }
+  awaitable<streams::Result<>> merge(std::string, std::uint32_t, std::uint32_t) override { none(); }
+  awaitable<streams::Result<std::uint32_t>> set_shard_count(std::string, std::uint32_t) override { none(); }
   awaitable<streams::Result<>> clear() override { none(); }
   const streams::IteratorCodec& iterators() const noexcept override { std::abort(); }
   log::Engine& engine() noexcept override { std::abort(); }

@@ -37,6 +37,15 @@ class OddStreams final : public streams::Streams {
                                              RetentionChange change) override {
     return inner_.set_retention(std::move(name), retention, change);
   }
+  awaitable<streams::Result<>> split(std::string name, std::uint32_t shard, Uint128 at) override {
+    return inner_.split(std::move(name), shard, at);
+  }
+  awaitable<streams::Result<>> merge(std::string name, std::uint32_t shard, std::uint32_t adjacent) override {
+    return inner_.merge(std::move(name), shard, adjacent);
+  }
+  awaitable<streams::Result<std::uint32_t>> set_shard_count(std::string name, std::uint32_t target) override {
+    return inner_.set_shard_count(std::move(name), target);
+  }
   awaitable<streams::Result<>> clear() override { return inner_.clear(); }
   const streams::IteratorCodec& iterators() const noexcept override { return inner_.iterators(); }
   log::Engine& engine() noexcept override { return inner_.engine(); }

@@ -26,9 +26,16 @@ enum class Errc {
   exists = 1,
   not_found,
   not_active,       ///< detail is the state's name, e.g. CREATING
-  shard_limit,      ///< more than Options::shards_max in all
+  shard_limit,      ///< more than Options::shards_max in all; detail is how many more there would have been
   too_many_tags,    ///< over 50 after the change
   retention_order,  ///< increase to less, or decrease to more, than there is
+  shard_not_found,  ///< detail is its id
+  shard_closed,     ///< by an earlier reshard; detail is its id
+  split_point,      ///< not greater than one plus the shard's first hash key and less than its last; detail is its id
+  not_adjacent,     ///< the second shard does not begin where the first one ends
+  scale_up,         ///< more than twice the open shards; detail is how many these are
+  scale_down,       ///< less than half of them; the same
+  scale_limit,      ///< more than kShardCountMax; the same
   failed,           ///< state or log refused; detail says how
 };
 using Error = ErrorOf<Errc>;
@@ -56,6 +63,15 @@ struct Shard {
   std::shared_ptr<log::Log> log;
 };
 
+/// One step of a reshard: a split of `shard` into two, the second of which begins `at`, or, with `adjacent`, a merge.
+/// New shards get the next indices, so that later steps can name them.
+struct ReshardStep {
+  std::uint32_t shard = 0;
+  std::optional<std::uint32_t> adjacent;
+  Uint128 at{};
+  friend bool operator==(const ReshardStep&, const ReshardStep&) = default;
+};
+
 using Tags = std::map<std::string, std::string>;
 
 /// A stream at one moment: an immutable snapshot, replaced as a whole by every change. Hold it by StreamRef across a
@@ -71,7 +87,10 @@ struct Stream {
   /// Records that arrived before were past a shorter retention: they never come back.
   TimePoint records_since{};
   Tags tags;
-  std::vector<std::shared_ptr<const Shard>> shards;  ///< by index, closed ones too
+  /// By index: the open ones, and closed ones whose records may be within the retention.
+  std::vector<std::shared_ptr<const Shard>> shards;
+  /// What happens to them when `settled` is over: UPDATING until it has.
+  std::vector<ReshardStep> reshard;
 
   Status status(TimePoint now) const noexcept;
   /// The open shard whose range holds `hash`.
@@ -79,6 +98,9 @@ struct Stream {
   std::size_t open_shards() const noexcept { return open_last_.size(); }
   /// Lenient as AWS: `shardId-000000000001`, `x-1`, `1`. Null when there is none.
   const Shard* find_shard(std::string_view id) const noexcept;
+  const Shard* shard(std::uint32_t index) const noexcept;  ///< null when there is none
+  /// Whether a closed shard's records are all past the retention: as if it were not there.
+  bool expired(const Shard& shard, TimePoint now) const noexcept;
   /// Fills the routing table from `shards`; called once, before the snapshot is published.
   void index_routing();
 
@@ -87,6 +109,9 @@ struct Stream {
   std::vector<std::uint32_t> open_index_;  // its position in `shards`
 };
 using StreamRef = std::shared_ptr<const Stream>;
+
+/// That a stream can be scaled to.
+inline constexpr std::uint32_t kShardCountMax = 10'000;
 
 struct Options {
   std::chrono::milliseconds create_delay{0}, update_delay{0}, delete_delay{0};
@@ -117,6 +142,18 @@ class Streams {
   virtual awaitable<Result<>> remove_tags(std::string name, std::vector<std::string> keys) = 0;
   enum class RetentionChange { increase, decrease, set };
   virtual awaitable<Result<>> set_retention(std::string name, std::chrono::hours retention, RetentionChange change) = 0;
+
+  // Reshards. The stream must be ACTIVE and is UPDATING for Options::update_delay; puts and reads go on. Then each
+  // parent takes no more records, and what is put goes to its children: the parents' records stay readable until they
+  // are past the retention, and precede the children's.
+  /// @param at  first hash key of the second one
+  virtual awaitable<Result<>> split(std::string name, std::uint32_t shard, Uint128 at) = 0;
+  /// @param adjacent  begins where `shard` ends
+  virtual awaitable<Result<>> merge(std::string name, std::uint32_t shard, std::uint32_t adjacent) = 0;
+  /// By splits and merges to `target` equal ranges. Gives how many shards were open before.
+  /// @param target  half to twice of them, and at most kShardCountMax
+  virtual awaitable<Result<std::uint32_t>> set_shard_count(std::string name, std::uint32_t target) = 0;
+
   /// Removes every stream (reset).
   virtual awaitable<Result<>> clear() = 0;
 

@@ -160,8 +160,7 @@ ServiceError to_service_error(const streams::Error& error, const Environment& en
               "This request would exceed the shard limit for the account " + environment.account_id + " in " +
                   environment.region + ". Current shard count for the account: " +
                   std::to_string(environment.streams.open_shards()) + ". Limit: " + std::to_string(kShardLimit) +
-                  ". Number of additional shards that would have resulted from this request: " +
-                  std::to_string(subject.shards_wanted) +
+                  ". Number of additional shards that would have resulted from this request: " + error.detail +
                   ". Refer to the AWS Service Limits page "
                   "(http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for "
                   "current limits and how to request higher limits."};
@@ -177,6 +176,34 @@ ServiceError to_service_error(const streams::Error& error, const Environment& en
                                                                 now + " hours). Use DecreaseRetentionPeriod API."
                                                           : " can not be longer than existing retention period (" +
                                                                 now + " hours). Use IncreaseRetentionPeriod API."));
+    }
+    case streams::Errc::shard_not_found:
+      return shard_id_unknown(environment, subject.stream, error.detail);
+    case streams::Errc::shard_closed:
+      return invalid_argument("Shard " + error.detail + " in s" + stream +
+                              " has already been merged or split, and thus is not eligible for merging or splitting.");
+    case streams::Errc::split_point: {
+      const HashKeyRangeOutput range = hash_key_range_output(subject.hash_keys.value_or(streams::HashRange{}));
+      return invalid_argument("NewStartingHashKey " + std::string(subject.hash_key) +
+                              " used in SplitShard() on shard " + error.detail + " in s" + stream +
+                              " is not both greater than one plus the shard's StartingHashKey " + range.starting +
+                              " and less than the shard's EndingHashKey " + range.ending + ".");
+    }
+    case streams::Errc::not_adjacent:
+      return invalid_argument("Shards " + error.detail + " and " + std::string(subject.adjacent_shard) + " in s" +
+                              stream + " are not an adjacent pair of shards eligible for merging");
+    case streams::Errc::scale_up:
+    case streams::Errc::scale_down:
+    case streams::Errc::scale_limit: {
+      const std::string what = error.code == streams::Errc::scale_up
+                                   ? "UpdateShardCount cannot scale up over double your current open shard count."
+                               : error.code == streams::Errc::scale_down
+                                   ? "UpdateShardCount cannot scale down below half your current open shard count."
+                                   : "Target shard count or number of open shards cannot be greater than " +
+                                         std::to_string(streams::kShardCountMax) + ".";
+      return {"LimitExceededException", 400,
+              what + " Current open shard count: " + error.detail +
+                  ", Target shard count: " + std::to_string(subject.target_shards)};
     }
     case streams::Errc::failed:
       return {"InternalFailure", 500, ""};
@@ -237,12 +264,11 @@ ShardOutput shard_output(const streams::Shard& shard) {
 void visit_listed_shards(const streams::Stream& stream, std::int64_t after, TimePoint now,
                          const std::function<bool(const streams::Shard&)>& visit) {
   if (stream.status(now) == streams::Status::creating) return;
-  const auto horizon = std::chrono::floor<std::chrono::seconds>(now - stream.retention).time_since_epoch().count();
   auto at = std::upper_bound(stream.shards.begin(), stream.shards.end(), after,
                              [](std::int64_t index, const auto& shard) { return index < shard->index; });
   for (; at != stream.shards.end(); ++at) {
     const streams::Shard& shard = **at;
-    if ((!shard.ended_s || *shard.ended_s >= horizon) && !visit(shard)) return;
+    if (!stream.expired(shard, now) && !visit(shard)) return;
   }
 }
 

@@ -52,9 +52,11 @@ ServiceError shard_id_unknown(const Environment& environment, std::string_view s
 /// What a refused change was about, as far as its text needs it.
 struct Subject {
   std::string_view stream;
-  std::uint32_t shards_wanted = 0;
   std::chrono::hours retention_wanted{0}, retention_now{0};
   bool retention_increase = true;
+  std::string_view adjacent_shard{}, hash_key{};  ///< of a reshard
+  std::optional<streams::HashRange> hash_keys{};
+  std::int32_t target_shards = 0;
 };
 /// One switch a layer: what a domain error is called on the wire.
 ServiceError to_service_error(const streams::Error& error, const Environment& environment, const Subject& subject);

@@ -44,7 +44,7 @@ awaitable<Outcome<NoOutput>> create_stream(Context& context, Input in) {
     if (auto refused = check_tags(environment, in.name, *in.tags)) co_return *refused;
     spec.tags = std::move(*in.tags);
   }
-  const Subject subject{.stream = in.name, .shards_wanted = spec.shard_count};
+  const Subject subject{.stream = in.name};
   streams::Result<streams::StreamRef> created = co_await environment.streams.create(std::move(spec));
   if (!created) co_return to_service_error(created.error(), environment, subject);
   co_return NoOutput{};

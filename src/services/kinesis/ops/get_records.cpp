@@ -277,11 +277,11 @@ awaitable<void> get_records(Context& context, std::string_view body, Reply& repl
     co_return;
   }
   const streams::StreamRef stream = environment.streams.find_incarnation(fields->incarnation);
-  const streams::Shard* shard = stream ? stream->find_shard(shard_id(fields->shard_index)) : nullptr;
-  if (!shard) {
-    // The iterator knows its stream by number, and that one is gone.
-    reply.error = shard_not_found(environment, in.stream.arn ? *selected_name(in.stream) : "(deleted)",
-                                  shard_id(fields->shard_index));
+  const streams::Shard* shard = stream ? stream->shard(fields->shard_index) : nullptr;
+  if (!shard || stream->expired(*shard, environment.clock.now())) {
+    // The iterator knows its stream by number, and that one is gone, or the shard past the retention.
+    const std::string_view name = stream ? stream->name : in.stream.arn ? *selected_name(in.stream) : "(deleted)";
+    reply.error = shard_not_found(environment, name, shard_id(fields->shard_index));
     co_return;
   }
   if (in.stream.arn && *selected_name(in.stream) != stream->name) {
@@ -302,10 +302,13 @@ awaitable<void> get_records(Context& context, std::string_view body, Reply& repl
   }
 
   Output rest;
-  if (read->ended)
-    rest.children = children_of(*stream, *shard);
-  else
+  if (read->ended) {
+    // It may have ended since the stream was looked up.
+    const streams::StreamRef now = environment.streams.find_incarnation(fields->incarnation);
+    rest.children = children_of(now ? *now : *stream, *shard);
+  } else {
     rest.next = write_iterator(environment, *stream, *shard, read->next);
+  }
   if (context.wire == Wire::json)
     answer<JsonRecords>(std::move(*read), shard->numbers, std::move(rest), reply);
   else

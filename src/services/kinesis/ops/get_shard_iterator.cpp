@@ -55,7 +55,7 @@ awaitable<Outcome<Output>> get_shard_iterator(Context& context, Input in) {
   const TimePoint now = environment.clock.now();
   const streams::Shard* shard =
       stream && stream->status(now) != streams::Status::creating ? stream->find_shard(in.shard_id) : nullptr;
-  if (!shard) co_return shard_not_found(environment, *name, shard_id(*index));
+  if (!shard || stream->expired(*shard, now)) co_return shard_not_found(environment, *name, shard_id(*index));
 
   const bool by_number = in.type == "AT_SEQUENCE_NUMBER" || in.type == "AFTER_SEQUENCE_NUMBER";
   if (by_number != in.number.has_value())
