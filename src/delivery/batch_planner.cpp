@@ -1,5 +1,6 @@
 #include "delivery/batch_planner.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <limits>
 #include <utility>
@@ -8,11 +9,12 @@ namespace millrace::delivery {
 
 using log::Position;
 
-std::size_t BatchPlanner::add_shard(std::uint32_t shard, Position from, Position to) {
+std::size_t BatchPlanner::add_shard(std::uint32_t shard, Position from, Position to, std::int64_t not_before_ms) {
   Shard added{};
   added.shard = shard;
   added.position = from;
   added.to = to;
+  added.not_before_ms = not_before_ms;
   shards_.push_back(std::move(added));
   without_head_.push_back(shards_.size() - 1);
   return shards_.size() - 1;
@@ -42,7 +44,7 @@ std::optional<BatchPlanner::PageWanted> BatchPlanner::advance() {
       Shard& shard = shards_[slot];
       log::RecordView head;
       if (peek(shard, head))
-        heads_.push({head.arrival_ms, slot});
+        heads_.push({std::max(head.arrival_ms, shard.not_before_ms), slot});
       else if (shard.position < shard.to)
         return PageWanted{slot, shard.position};
       without_head_.pop_back();
@@ -59,7 +61,7 @@ std::optional<BatchPlanner::PageWanted> BatchPlanner::advance() {
 void BatchPlanner::take_while_oldest(std::size_t slot, std::int64_t until_ms) {
   Shard& shard = shards_[slot];
   log::RecordView record;
-  while (!full() && peek(shard, record) && record.arrival_ms <= until_ms) {
+  while (!full() && peek(shard, record) && std::max(record.arrival_ms, shard.not_before_ms) <= until_ms) {
     if (!shard.range_from) shard.range_from = shard.position;
     if (!oldest_ms_ || record.arrival_ms < *oldest_ms_) oldest_ms_ = record.arrival_ms;
     ++shard.taken.records;

@@ -24,8 +24,10 @@ class BatchPlanner {
   BatchPlanner(std::uint64_t bytes_max, std::size_t delimiter_bytes)
       : bytes_max_(bytes_max), delimiter_bytes_(delimiter_bytes) {}
 
-  /// Records [from, to) of a shard may be taken. Returns its slot: 0, 1, ... in order of the calls.
-  std::size_t add_shard(std::uint32_t shard, log::Position from, log::Position to);
+  /// Records [from, to) of a shard may be taken. Returns its slot: 0, 1, ... in order of the calls, which decides
+  /// between records of the same time.
+  /// @param not_before_ms  records count as if they had not arrived before: a shard's that comes after others
+  std::size_t add_shard(std::uint32_t shard, log::Position from, log::Position to, std::int64_t not_before_ms = 0);
   /// Goes on until a page is missing (answer with page() or gone()) or the choice is made (nothing).
   std::optional<PageWanted> advance();
   void page(std::size_t slot, log::ReadBatch batch);
@@ -46,6 +48,7 @@ class BatchPlanner {
   struct Shard {
     std::uint32_t shard;
     log::Position position, to;
+    std::int64_t not_before_ms;
     std::optional<log::Position> first_readable, range_from;
     log::ReadBatch batch;
     std::size_t run = 0;       // of batch.runs

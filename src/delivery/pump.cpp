@@ -183,6 +183,7 @@ awaitable<bool> Pump::step() {
   const std::uint64_t asked = flushes_asked();
   look_up_shards();
   const Snapshot snapshot = look_at_shards();
+  if (std::exchange(some_ended_, false)) co_return true;  // there may be shards now that follow it
   const bool pending = std::any_of(snapshot.begin(), snapshot.end(),
                                    [&](const auto& shard) { return shard.second.tip > next(shard.first); });
   if (!pending) {
@@ -223,11 +224,16 @@ void Pump::look_up_shards() {
     return;
   }
   for (const auto& shard : stream->shards) {
-    if (sources_.contains(shard->index)) continue;
+    if (sources_.contains(shard->index) || !parents_ended(*stream, *shard)) continue;
     const log::Progress progress = shard->log->progress();
     const auto cursor = stored_.shards.try_emplace(shard->index, progress.horizon).first;
     Source source;
     source.log = shard->log;
+    // Until a key's records in the parents are planned, none of those that followed is, whatever the clock did.
+    for (const auto& parent : {shard->parent, shard->adjacent_parent})
+      if (const auto at = parent ? sources_.find(*parent) : sources_.end(); at != sources_.end())
+        source.not_before_ms =
+            std::max({source.not_before_ms, at->second.not_before_ms, at->second.log->progress().tip_arrival_ms});
     source.watch = std::make_shared<ShardWatch>(shard->log, wake_);
     // Positions are dense but for epochs: near enough for a count until the first look.
     const std::uint64_t ahead =
@@ -238,6 +244,13 @@ void Pump::look_up_shards() {
     tasks_.spawn(executor_, "delivery watch " + spec_.name, ShardWatch::run(source.watch, dependencies_.clock));
     sources_.emplace(shard->index, std::move(source));
   }
+}
+
+bool Pump::parents_ended(const streams::Stream& stream, const streams::Shard& shard) {
+  for (const auto& index : {shard.parent, shard.adjacent_parent})
+    if (const streams::Shard* const parent = index ? stream.shard(*index) : nullptr)
+      if (!parent->log->progress().ended) return false;
+  return true;
 }
 
 Pump::Snapshot Pump::look_at_shards() {
@@ -255,6 +268,7 @@ Pump::Snapshot Pump::look_at_shards() {
       if (progress.ended) {
         source.over = true;
         source.watch->close();
+        some_ended_ = true;
         continue;
       }
     }
@@ -367,7 +381,7 @@ awaitable<std::optional<Plan>> Pump::make_plan(const Snapshot& snapshot, bool pa
   std::vector<std::uint32_t> shards;
   for (const auto& [index, progress] : snapshot) {
     if (progress.tip <= next(index) || sources_.at(index).over) continue;
-    planner.add_shard(index, next(index), progress.tip);
+    planner.add_shard(index, next(index), progress.tip, sources_.at(index).not_before_ms);
     shards.push_back(index);
   }
   if (shards.empty()) co_return std::nullopt;

@@ -55,6 +55,7 @@ class Pump {
     bool counted = false;  // the totals are known: all beyond them that is not read is lost
     bool exact = false;    // all beyond them can be read; a look at all that is left makes it so
     bool ended = false;
+    std::int64_t not_before_ms = 0;         // its records follow those of its parents, the last of which came then
     bool over = false;                      // wholly delivered and ended, or gone
     std::optional<std::int64_t> oldest_ms;  // arrival of the record at the cursor, when known
   };
@@ -92,8 +93,10 @@ class Pump {
   awaitable<bool> step();
   bool stopping() const { return tasks_.stop_token().stop_requested(); }
 
-  /// Looks the source up: shards that a reshard made are taken up from their beginning.
+  /// Looks the source up: shards that a reshard made are taken up from their beginning, once their parents' ends are
+  /// known: no record of theirs can come between.
   void look_up_shards();
+  static bool parents_ended(const streams::Stream& stream, const streams::Shard& shard);
   Snapshot look_at_shards();
   log::Position next(std::uint32_t shard) { return stored_.shards[shard].next(); }
   void skip_to(std::uint32_t shard, log::Position position);
@@ -140,6 +143,7 @@ class Pump {
   state::Revision revision_;
   std::map<std::uint32_t, Source> sources_;
   bool source_gone_ = false;
+  bool some_ended_ = false;  // since the source was looked up
   unsigned failures_in_a_row_ = 0;
 
   // Of stored_, for any thread.

@@ -81,6 +81,23 @@ TEST(BatchPlanner, TakesTheOldestRecordsOfAllShards) {
   EXPECT_EQ(ms(*made), 10);
 }
 
+TEST(BatchPlanner, TakesNoRecordBeforeThoseThatItsShardComesAfter) {
+  // The clock was set back when the second shard followed the first; a third has nothing to do with them.
+  const std::vector<FakeShard> shards{{{{10, 1}, {20, 1}, {30, 1}}}, {{{5, 1}, {30, 1}, {31, 1}}}, {{{6, 1}, {29, 1}}}};
+  for (const auto& [bytes, ranges] : std::vector<std::pair<std::uint64_t, Ranges>>{
+           {3, {range(0, 100, 102), range(2, 100, 101)}},
+           {4, {range(0, 100, 102), range(2, 100, 102)}},
+           {5, {range(0, 100, 103), range(2, 100, 102)}},
+           {7, {range(0, 100, 103), range(1, 100, 102), range(2, 100, 102)}}}) {
+    BatchPlanner planner(bytes, 0);
+    planner.add_shard(0, Position{100}, Position{shards[0].end()});
+    planner.add_shard(1, Position{100}, Position{shards[1].end()}, 30);
+    planner.add_shard(2, Position{100}, Position{shards[2].end()});
+    while (auto wanted = planner.advance()) planner.page(wanted->slot, shards[wanted->slot].read(wanted->from));
+    EXPECT_EQ(planner.plan(1)->ranges, ranges) << bytes;
+  }
+}
+
 TEST(BatchPlanner, GoesOnWhereReadableRecordsBegin) {
   BatchPlanner planner(1000, 0);
   FakeShard shard{{{10, 1}, {20, 1}}};

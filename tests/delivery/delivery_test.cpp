@@ -1,5 +1,7 @@
 #include "millrace/delivery/delivery.hpp"
 
+#include <sstream>
+
 #include "delivery/world.hpp"
 
 namespace millrace::delivery {
@@ -479,6 +481,45 @@ TEST(Restart, WritesAnInterruptedObjectAgainUnderItsName) {
 }
 
 // ---- life of a delivery stream
+
+TEST(Reshard, DeliversEachKeysRecordsInOrderAndOnce) {
+  World world;
+  world.begin(2, 1, 60s, true);
+  std::map<std::string, std::vector<std::string>> sent;
+  int number = 0;
+  for (const std::uint32_t target : {4u, 3u, 6u, 3u, 2u, 1u, 2u, 4u, 7u, 5u}) {
+    for (int second = 0; second < 3; ++second) {
+      for (int i = 0; i < 20; ++i) {
+        const std::string key = "key-" + std::to_string(number % 13), value = std::to_string(number);
+        const streams::StreamRef stream = world.streams->find("events");
+        world.put(key + ":" + value + ":" + std::string(12'000, 'x'), stream->route(md5(key)).index);
+        sent[key].push_back(value);
+        ++number;
+      }
+      if (second == 1) {
+        ASSERT_TRUE(world.run(world.streams->set_shard_count("events", target)));
+      }
+      world.advance(1s);
+    }
+    if (target == 3) world.pass_seconds(60);  // all is delivered, and its shards are over
+    if (target == 6) {
+      world.stop_delivery();
+      world.start_delivery_again();
+    }
+  }
+  world.pass_seconds(61);
+  const Objects objects = world.objects();
+  EXPECT_GT(objects.size(), 6u);
+  std::map<std::string, std::vector<std::string>> delivered;
+  for (const auto& [name, content] : objects) {  // a name begins with the second of its oldest record
+    std::istringstream lines(content);
+    for (std::string key, value, rest; std::getline(lines, key, ':') && std::getline(lines, value, ':');) {
+      delivered[key].push_back(value);
+      std::getline(lines, rest);
+    }
+  }
+  EXPECT_EQ(delivered, sent);
+}
 
 TEST(DeliveryStream, BeginsAtTheTipsOfItsSource) {
   World world;
