@@ -24,9 +24,10 @@ from daemon import BINARY, SANITIZER, Daemon, NotReady
 from ledger import Ledger, Objects
 from records import Records
 
-# stream -> shards, delivery stream. The first is declared by the config file, the others are made by requests.
-STREAMS = {"declared": (1, "declared-out"), "two": (2, "two-out"), "four": (4, None)}
-KINDS = {"random": 4, "reply": 6, "change": 3, "roll": 5, "delivery": 5, "recovery": 4, "state": 2, "snapshot": 3, "restore": 2, "stopping": 1, "stop": 1, "none": 1}  # and their weights
+# stream -> shards, delivery stream. The first is declared by the config file, the others are made by requests; the last is
+# scaled to other counts of shards all the time.
+STREAMS = {"declared": (1, "declared-out"), "two": (2, "two-out"), "four": (4, None), load.ELASTIC: (2, "elastic-out")}
+KINDS = {"random": 4, "reply": 6, "change": 3, "reshard": 4, "roll": 5, "delivery": 5, "recovery": 4, "state": 2, "snapshot": 3, "restore": 2, "stopping": 1, "stop": 1, "none": 1}  # and their weights
 AIM_SECONDS = 3.0
 
 
@@ -59,6 +60,7 @@ class Run:
         self.kills = collections.Counter()
         self.counts = {}  # errors of puts, by code
         self.shapes = {}  # what never changes of a stream
+        self.closed = {}  # shard -> as it was listed
         self.iterators_kept = self.reread_records = 0
         self.ready_ms = []
         self.snapshots = snapshots.Snapshots(self)
@@ -106,8 +108,29 @@ class Run:
     @staticmethod
     def shape(client, stream):
         summary = client.kinesis("DescribeStreamSummary", StreamName=stream)["StreamDescriptionSummary"]
-        fixed = {name: summary[name] for name in ("StreamARN", "StreamStatus", "StreamCreationTimestamp", "OpenShardCount")}
-        return json.dumps([fixed, client.kinesis("ListShards", StreamName=stream)["Shards"]], sort_keys=True)
+        fixed = {name: summary[name] for name in ("StreamARN", "StreamStatus", "StreamCreationTimestamp")}
+        shards = [summary["OpenShardCount"], client.kinesis("ListShards", StreamName=stream)["Shards"]]
+        return json.dumps([fixed, *([] if stream == load.ELASTIC else shards)], sort_keys=True)
+
+    def look_at_shards(self, client):
+        """Of the stream that is scaled: closed shards stay as they are, open ones share all keys, and each is read."""
+        shards = client.kinesis("ListShards", StreamName=load.ELASTIC)["Shards"]
+        known = {reader.shard for reader in self.readers if reader.stream == load.ELASTIC}
+        for shard in shards:
+            if shard["ShardId"] not in known:
+                self.readers.append(load.Reader(self.ledger, self.records, load.ELASTIC, load.ELASTIC, shard["ShardId"]))
+            was = self.closed.setdefault(shard["ShardId"], shard) if "EndingSequenceNumber" in shard["SequenceNumberRange"] else None
+            if was not in (None, shard) or (was is None and shard["ShardId"] in self.closed):
+                self.problems.add("state", f"a closed shard was {self.closed[shard['ShardId']]} and is {shard}")
+        if gone := known - {shard["ShardId"] for shard in shards}:
+            self.problems.add("state", f"shards of {load.ELASTIC} are gone: {sorted(gone)[:5]}")
+        ranges = sorted(
+            (int(shard["HashKeyRange"]["StartingHashKey"]), int(shard["HashKeyRange"]["EndingHashKey"]))
+            for shard in shards
+            if shard["ShardId"] not in self.closed
+        )
+        if [first for first, _ in ranges] != [0] + [last + 1 for _, last in ranges[:-1]] or ranges[-1][1] != 2**128 - 1:
+            self.problems.add("state", f"the open shards of {load.ELASTIC} do not share all keys: {ranges}")
 
     # ---- kills
 
@@ -137,7 +160,8 @@ class Run:
         """Kills at a reply, from the thread that reads it; or after a while without one."""
         count = self.rng.randrange(1, 60) if kind == "reply" else self.rng.randrange(1, 6)
         trap = self.gate.trap
-        trap.arm("put" if kind == "reply" else "change", count, self.daemon.process.kill)
+        what = "put" if kind == "reply" else kind
+        trap.arm(what, count if kind != "reshard" else 1, self.daemon.process.kill)
         sprung = trap.sprung.wait(AIM_SECONDS)
         trap.arm(None, 0, None)
         self.daemon.kill()
@@ -173,7 +197,7 @@ class Run:
         if kind == "snapshot":
             was = self.snapshots.kill_in_snapshot()
             then = lambda: self.snapshots.look_at(*was)
-        elif kind in ("reply", "change"):
+        elif kind in ("reply", "change", "reshard"):
             self.spring(kind)
         else:
             self.kill(self.aim(kind))
@@ -201,6 +225,7 @@ class Run:
                 now = refused.code
             if now != was:
                 self.problems.add("state", f"stream {stream} was {was} and is {now}")
+        self.look_at_shards(client)
         for reader in self.readers:
             reader.catch_up(client)
         if self.problems:

@@ -14,6 +14,7 @@ BATCH_BYTES_MAX = 3 << 20
 ITERATOR_SECONDS_MAX = 240  # an iterator lives for five minutes
 CHURN_STREAMS = 3
 TAGS = 4
+ELASTIC, SHARDS_MAX = "elastic", 6
 # Tags that never change make each change of a stream larger: snapshots of the state come every few seconds.
 BALLAST = {f"ballast{n:02d}": "b" * 256 for n in range(40)}
 
@@ -191,6 +192,7 @@ class Reader:
         self.key, self.stream, self.shard = key, stream, shard
         self.iterator, self.at = None, 0.0
         self.broken = False
+        self.ended = False  # all of a closed shard has been read
 
     def page(self, client, iterator, limit):
         page = client.kinesis("GetRecords", ShardIterator=iterator, Limit=limit)
@@ -199,7 +201,7 @@ class Reader:
 
     def step(self, client, limit=2000):
         """Reads a page. Whether there was nothing more to read."""
-        if self.broken:
+        if self.broken or self.ended:
             return True
         try:
             if self.iterator is None:
@@ -214,7 +216,8 @@ class Reader:
         if found:
             self.ledger.read(self.key, self.shard, found)
         self.iterator, self.at = following, time.monotonic()
-        return not found and behind == 0
+        self.ended = following is None
+        return self.ended or (not found and behind == 0)
 
     def catch_up(self, client):
         while not self.step(client, 10000):
@@ -239,6 +242,8 @@ class Reader:
             found, iterator, behind = self.page(client, iterator, 10000)
             records += found
             pages += 1
+            if iterator is None:
+                behind, found = 0, []
         if begin is None and records:  # LATEST: wherever it stood, from there on nothing may be missing
             begin = self.ledger.index_of(self.key, self.shard, records[0][0])
             if begin is None:
@@ -302,15 +307,16 @@ class Changer(Worker):
         self.churn = {f"churn{n}": Register(f"stream churn{n}", None, problems) for n in range(CHURN_STREAMS)}
         self.churn_readers = {}  # key -> readers
         self.delivery = Register("delivery stream come-and-go", None, problems)
+        self.shards = Register(f"open shards of {ELASTIC}", 2, problems)
         self.number = 0
         self.changes = 0
 
-    def change(self, register, value, call):
+    def change(self, register, value, call, what="change"):
         """A change whose reply may get lost."""
         register.begin(value)
         try:
             call()
-            self.gate.trap.replied("change")
+            self.gate.trap.replied(what)
         except wire.Refused as refused:
             register.refused()
             self.ledger.problems.add("error", f"{register.name} to {value!r}: {refused}")
@@ -320,7 +326,9 @@ class Changer(Worker):
 
     def step(self, client):
         kind = self.rng.random()
-        if kind < 0.45:
+        if self.gate.trap.what == "reshard" or kind < 0.03:
+            self.change_shards(client)
+        elif kind < 0.45:
             self.change_tag(client)
         elif kind < 0.6:
             self.change_retention(client)
@@ -347,6 +355,12 @@ class Changer(Worker):
             return
         operation = ("Increase" if hours > register.value else "Decrease") + "StreamRetentionPeriod"
         self.change(register, hours, lambda: client.kinesis(operation, StreamName=stream, RetentionPeriodHours=hours))
+
+    def change_shards(self, client):
+        now = self.shards.value
+        target = self.rng.randint((now + 1) // 2, min(2 * now, SHARDS_MAX))
+        call = lambda: client.kinesis("UpdateShardCount", StreamName=ELASTIC, TargetShardCount=target, ScalingType="UNIFORM_SCALING")
+        self.change(self.shards, target, call, "reshard")
 
     def change_stream(self, client):
         name = self.rng.choice(sorted(self.churn))
@@ -390,6 +404,8 @@ class Changer(Worker):
                     register.look(there.get(tag))
             summary = client.kinesis("DescribeStreamSummary", StreamName=stream)["StreamDescriptionSummary"]
             self.retention[stream].look(summary["RetentionPeriodHours"])
+            if stream == ELASTIC:
+                self.shards.look(summary["OpenShardCount"])
         names = set(client.kinesis("ListStreams", Limit=100)["StreamNames"])
         for name in sorted(names - set(self.streams) - set(self.churn)):
             self.ledger.problems.add("state", f"a stream {name} that nobody made")

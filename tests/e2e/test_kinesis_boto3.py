@@ -341,3 +341,88 @@ def test_unsigned_calls_are_refused_unless_allowed(daemon, start):
     served = http("POST", lenient.aws + "/", b"{}", headers)
     assert served.status == 200
     assert served.json()["StreamNames"] == ["events"]
+
+
+# ---- reshards
+
+
+def shards_of(kinesis, stream, **shard_filter):
+    arguments = {"ShardFilter": shard_filter} if shard_filter else {}
+    return {shard["ShardId"]: shard for shard in kinesis.list_shards(StreamName=stream, **arguments)["Shards"]}
+
+
+def read_to_the_end(kinesis, stream):
+    """All records, each shard's behind those of its parents, as a consumer follows ChildShards."""
+    waiting = [shard for shard, it in shards_of(kinesis, stream).items() if "ParentShardId" not in it]
+    seen, records = set(), []
+    while waiting:
+        shard = waiting.pop(0)
+        if shard in seen:
+            continue
+        seen.add(shard)
+        iterator = kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+        while iterator:
+            page = kinesis.get_records(ShardIterator=iterator)
+            records += page["Records"]
+            iterator = page.get("NextShardIterator")
+            assert ("ChildShards" in page) == (iterator is None)
+            if iterator and not page["Records"] and page["MillisBehindLatest"] == 0:
+                break
+        waiting += [child["ShardId"] for child in page.get("ChildShards", []) if set(child["ParentShards"]) <= seen]
+    assert seen == set(shards_of(kinesis, stream))
+    return records
+
+
+def test_a_stream_is_split_merged_and_scaled(kinesis, name):
+    kinesis.create_stream(StreamName=name, ShardCount=1)
+    sent = []
+
+    def put_some():
+        for number in range(len(sent), len(sent) + 20):
+            kinesis.put_record(StreamName=name, Data=b"%d" % number, PartitionKey=f"key-{number % 7}")
+            sent.append(number)
+
+    put_some()
+    kinesis.split_shard(StreamName=name, ShardToSplit="shardId-000000000000", NewStartingHashKey=str(2**126))
+    put_some()
+    shards = shards_of(kinesis, name)
+    assert "EndingSequenceNumber" in shards["shardId-000000000000"]["SequenceNumberRange"]
+    assert shards["shardId-000000000001"]["HashKeyRange"] == {"StartingHashKey": "0", "EndingHashKey": str(2**126 - 1)}
+    assert shards["shardId-000000000002"]["HashKeyRange"] == {"StartingHashKey": str(2**126), "EndingHashKey": str(MAX_HASH)}
+    assert shards["shardId-000000000002"]["ParentShardId"] == "shardId-000000000000"
+    assert set(shards_of(kinesis, name, Type="AT_LATEST")) == {"shardId-000000000001", "shardId-000000000002"}
+    assert set(shards_of(kinesis, name, Type="AT_TRIM_HORIZON")) == {"shardId-000000000000"}
+
+    kinesis.merge_shards(StreamName=name, ShardToMerge="shardId-000000000001", AdjacentShardToMerge="shardId-000000000002")
+    put_some()
+    merged = shards_of(kinesis, name)["shardId-000000000003"]
+    assert (merged["ParentShardId"], merged["AdjacentParentShardId"]) == ("shardId-000000000001", "shardId-000000000002")
+
+    for target in (2, 3, 6, 4):
+        current = len(shards_of(kinesis, name, Type="AT_LATEST"))
+        reply = kinesis.update_shard_count(StreamName=name, TargetShardCount=target, ScalingType="UNIFORM_SCALING")
+        assert (reply["CurrentShardCount"], reply["TargetShardCount"]) == (current, target)
+        assert reply["StreamARN"].endswith("stream/" + name)
+        kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 5})
+        opened = shards_of(kinesis, name, Type="AT_LATEST").values()
+        starts = sorted(int(shard["HashKeyRange"]["StartingHashKey"]) for shard in opened)
+        assert all(abs(start - 2**128 // target * i) < 20_000 for i, start in enumerate(starts))
+        put_some()
+    assert kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["OpenShardCount"] == 4
+
+    by_key = {}
+    for record in read_to_the_end(kinesis, name):
+        by_key.setdefault(record["PartitionKey"], []).append(int(record["Data"]))
+    assert by_key == {f"key-{k}": [n for n in sent if n % 7 == k] for k in range(7)}
+
+
+def test_reshards_are_refused_as_aws_refuses_them(kinesis, name):
+    kinesis.create_stream(StreamName=name, ShardCount=3)
+    with pytest.raises(kinesis.exceptions.InvalidArgumentException, match="not an adjacent pair of shards"):
+        kinesis.merge_shards(StreamName=name, ShardToMerge="shardId-000000000000", AdjacentShardToMerge="shardId-000000000002")
+    with pytest.raises(kinesis.exceptions.InvalidArgumentException, match="is not both greater than one plus"):
+        kinesis.split_shard(StreamName=name, ShardToSplit="shardId-000000000000", NewStartingHashKey="1")
+    with pytest.raises(kinesis.exceptions.LimitExceededException, match="over double your current open shard count"):
+        kinesis.update_shard_count(StreamName=name, TargetShardCount=7, ScalingType="UNIFORM_SCALING")
+    with pytest.raises(kinesis.exceptions.ResourceNotFoundException, match="Could not find shard shardId-000000000009"):
+        kinesis.split_shard(StreamName=name, ShardToSplit="shardId-000000000009", NewStartingHashKey="5")
