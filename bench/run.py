@@ -241,6 +241,54 @@ def get_cells(server, options):
         }
 
 
+def put_timed(port, stream, ready, stop, results):
+    """Puts record after record; when each was sent, and how long it took."""
+    with wire.Client(port) as client:
+        requests = [client.request("PutRecord", wire.put_record_body(stream, 100)) for _ in range(500)]
+        client.exchange(requests[0])
+        ready.release()
+        taken = []
+        while not stop.is_set():
+            for request in requests:
+                begun = time.monotonic()
+                client.exchange(request)
+                taken.append((begun, time.monotonic() - begun))
+        results.put(taken)
+
+
+def reshard_cells(server, options):
+    """Scaling up and down under puts: how long it takes, and the longest put meanwhile beside the longest of the same
+    time without it."""
+    shards, putters = 1000, 2
+    with wire.Client(server.port) as client:
+        client.create("scaled", shards=shards, wait=30)
+        ready, stop, results = multiprocessing.Semaphore(0), multiprocessing.Event(), multiprocessing.Queue()
+        processes = [multiprocessing.Process(target=put_timed, args=(server.port, "scaled", ready, stop, results))
+                     for _ in range(putters)]
+        for process in processes:
+            process.start()
+        for _ in processes:
+            ready.acquire()
+        stretches = {}
+        for target in (2 * shards, shards):
+            time.sleep(1)
+            begun = time.monotonic()
+            client.call("UpdateShardCount", StreamName="scaled", TargetShardCount=target, ScalingType="UNIFORM_SCALING")
+            stretches[target] = begun, time.monotonic()
+        stop.set()
+        puts = [put for _ in processes for put in results.get(timeout=60)]
+        for process in processes:
+            process.join()
+        before = shards
+        for target, (begun, end) in stretches.items():
+            longest = [max((spent for at, spent in puts if at + spent > since and at < until), default=0)
+                       for since, until in ((begun, end), (2 * begun - end, begun))]
+            yield "%d shards to %d" % (before, target), {
+                "ms": (end - begun) * 1e3, "longest put ms": longest[0] * 1e3, "longest put before ms": longest[1] * 1e3,
+            }
+            before = target
+
+
 def event():
     fields = {"event": "click", "user_id": wire.key(), "at": 1767322800.125, "tags": ["a", "b", "c"], "note": ""}
     fields["note"] = "n" * (EVENT_BYTES - len(wire.compact(fields)))
@@ -290,6 +338,7 @@ GROUPS = {
     "batch": [Group(batch_cells(100, "100 B")), Group(batch_cells(1024, "1 KiB"))],
     "cbor": [Group(cbor_cells, True)],
     "get": [Group(get_cells)],
+    "reshard": [Group(reshard_cells, True)],
     "door": [Group(door_cells("/PROD/v1", "default API"), True)] +
             [Group(door_cells("/BENCH/v1", "%d route%s" % (n, "s"[:n > 1])), True, n) for n in (1, 300)],
     "memory": [Group(memory_cells)],
