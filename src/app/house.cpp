@@ -153,7 +153,11 @@ awaitable<void> House::open() {
   admin_ = admin::make_admin(std::move(admin_dependencies));
 
   front::Options front_options;
-  front_options.auth = config_.auth_mode == "ignore" ? front::AuthMode::ignore : front::AuthMode::presence;
+  front_options.auth = config_.auth_mode == "verify"   ? front::AuthMode::verify
+                       : config_.auth_mode == "ignore" ? front::AuthMode::ignore
+                                                       : front::AuthMode::presence;
+  for (const config::AccessKey& key : config_.access_keys) front_options.access_keys.push_back({key.id, key.secret});
+  front_options.region = config_.region;
   front::AdminHandler pages = [this](http::Request& request, http::ResponseWriter& writer) {
     return admin_->handle(request, writer);
   };

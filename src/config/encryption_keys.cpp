@@ -131,16 +131,7 @@ Result<EncryptionKeys> read_encryption_keys(const std::filesystem::path& file, b
   auto parsed = parse(*text, seals, "\n", file);
   wipe(*text);
   if (!parsed) return parsed;
-  std::error_code unknown;
-  const auto permissions = std::filesystem::status(file, unknown).permissions();
-  // Told and not refused: containers get their secrets like this. A group is a choice that somebody has made.
-  const auto may = [&](std::filesystem::perms what) {
-    return !unknown && (permissions & what) != std::filesystem::perms::none;
-  };
-  if (may(std::filesystem::perms::others_write))
-    parsed->warnings.push_back(file.string() + ": everybody on this machine may change the keys: `chmod 600` it");
-  else if (may(std::filesystem::perms::others_read))
-    parsed->warnings.push_back(file.string() + ": everybody on this machine may read the keys: `chmod 600` it");
+  if (auto warning = open_to_all(file, "keys"); !warning.empty()) parsed->warnings.push_back(std::move(warning));
   return parsed;
 }
 

@@ -12,6 +12,7 @@
 #include "millrace/base/nearest.hpp"
 #include "millrace/base/printable.hpp"
 #include "millrace/codec/yaml.hpp"
+#include "millrace/config/access_keys.hpp"
 #include "millrace/config/encryption_keys.hpp"
 #include "millrace/gateway/gateway.hpp"
 #include "millrace/services/operation.hpp"
@@ -413,6 +414,28 @@ void read_keys(const Environment& environment, Loaded& loaded, const Origins& or
   for (std::string& warning : (*keys)->warnings) loaded.warnings.push_back(std::move(warning));
 }
 
+/// The access keys, from where they are, and what is done about them where that is not said.
+void read_credentials(Loaded& loaded, const Origins& origins, Mistakes& mistakes) {
+  Config& config = loaded.config;
+  const auto origin = origins.find(std::string_view("auth.credentials"));
+  const bool given = origin != origins.end();
+  if (config.auth_mode.empty()) config.auth_mode = given ? "verify" : "presence";
+  if (config.auth_mode == "verify" && !given)
+    return add_at_origin("auth.mode", "'verify' needs auth.credentials: name the file with the keys that may sign",
+                         origins, mistakes);
+  if (!given) return;
+  if (config.auth_mode != "verify")
+    return add_at_origin("auth.credentials",
+                         "is given, and auth.mode " + config.auth_mode + " looks at none: leave one of them out",
+                         origins, mistakes);
+  if (origin->second.variable.empty() && config.credentials.is_relative())
+    config.credentials = config.file.parent_path() / config.credentials;
+  auto read = read_access_keys(config.credentials);
+  if (!read) return mistakes.add_elsewhere(read.error().detail);
+  config.access_keys = std::move(read->keys);
+  for (std::string& warning : read->warnings) loaded.warnings.push_back(std::move(warning));
+}
+
 }  // namespace
 
 Result<Loaded> load(const std::optional<std::filesystem::path>& file, const Environment& environment) {
@@ -428,6 +451,7 @@ Result<Loaded> load(const std::optional<std::filesystem::path>& file, const Envi
   check_together(loaded.config, origins, mistakes);
   check_certificate(loaded.config, origins, mistakes);
   read_keys(environment, loaded, origins, mistakes);
+  read_credentials(loaded, origins, mistakes);
   if (!mistakes.empty()) return mistakes.error();
   return loaded;
 }

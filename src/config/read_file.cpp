@@ -96,4 +96,17 @@ std::string unreadable_because(const std::filesystem::path& path) {
   return Opened(path).problem();
 }
 
+std::string open_to_all(const std::filesystem::path& file, std::string_view what) {
+  using std::filesystem::perms;
+  std::error_code unknown;
+  const perms permissions = std::filesystem::status(file, unknown).permissions();
+  // Told and not refused: containers get their secrets like this. A group is a choice that somebody has made.
+  if (unknown) return {};
+  for (const auto& [may, verb] : {std::pair(perms::others_write, "change"), std::pair(perms::others_read, "read")})
+    if ((permissions & may) != perms::none)
+      return file.string() + ": everybody on this machine may " + verb + " the " + std::string(what) +
+             ": `chmod 600` it";
+  return {};
+}
+
 }  // namespace millrace::config

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace millrace::config {
 
@@ -14,5 +15,8 @@ std::optional<std::string> read_file(const std::filesystem::path& path, std::siz
 
 /// Why a regular file cannot be read, without reading it; empty when it can.
 std::string unreadable_because(const std::filesystem::path& path);
+
+/// A warning when everybody on the machine may change or read a file that holds `what`; else empty.
+std::string open_to_all(const std::filesystem::path& file, std::string_view what);
 
 }  // namespace millrace::config

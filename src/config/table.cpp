@@ -22,7 +22,7 @@ constexpr std::array kStorageModes{"memory"sv, "durable"sv};
 constexpr std::array kStorageSyncs{"always"sv, "os"sv};
 constexpr std::array kOnDamage{"refuse"sv, "serve"sv};
 constexpr std::array kEncryptions{"none"sv, "all"sv};
-constexpr std::array kAuthModes{"presence"sv, "ignore"sv};
+constexpr std::array kAuthModes{"verify"sv, "presence"sv, "ignore"sv};
 constexpr std::array kLogLevels{"debug"sv, "info"sv, "warn"sv, "error"sv};
 constexpr std::array kLogFormats{"auto"sv, "text"sv, "json"sv};
 
@@ -145,9 +145,21 @@ constexpr Key kKeys[] = {
     {.path = "auth.mode",
      .kind = Kind::choice,
      .target = &Config::auth_mode,
-     .sentence = "`presence`: AWS requests must carry credentials of the right form, whose values are not checked; "
-                 "`ignore`: unsigned requests are served too.",
-     .choices = kAuthModes},
+     .sentence =
+         "`verify`: AWS requests must be signed (Signature Version 4, in a header or the query) by one of "
+         "`auth.credentials`, for `region`, within five minutes of this machine's clock; `presence`: they must carry "
+         "credentials of the right form, whose values are not checked; `ignore`: unsigned requests are served too. "
+         "APIs "
+         "and the operator's pages are not signed. [More](auth.md).",
+     .choices = kAuthModes,
+     .fallback_text = "`verify` with `auth.credentials`, else `presence`"},
+    {.path = "auth.credentials",
+     .kind = Kind::path,
+     .target = &Config::credentials,
+     .sentence =
+         "The file with the access keys that may sign, in the form of `~/.aws/credentials`: sections of any name with "
+         "`aws_access_key_id` and `aws_secret_access_key`.",
+     .fallback_text = "unset: none"},
     {.path = "log.level",
      .kind = Kind::choice,
      .target = &Config::log_level,

@@ -53,7 +53,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"NameInAPathTooLong", "data_dir: " + repeated("a", 256) + "\n",
                 "1: data_dir: '" + repeated("a", 80) + "...' is not a path: a name in it is longer than 255 bytes"},
         Mistake{"ChoiceThatIsNone", "auth:\n  mode: strict\n",
-                "2: auth.mode: 'strict' is not known: use one of presence, ignore"},
+                "2: auth.mode: 'strict' is not known: use one of verify, presence, ignore"},
         Mistake{"ChoiceInCapitals", "log:\n  level: WARN\n",
                 "2: log.level: 'WARN' is not known: use one of debug, info, warn, error"},
         Mistake{"StorageModeThatIsNone", "storage:\n  mode: disk\n",
@@ -248,6 +248,9 @@ TEST_P(EveryKey, IsRefusedTwice) {
   std::string text = yaml(name(), default_text(key()));
   if (!key().fallback_text.empty()) text = yaml(name(), key().kind == Kind::boolean ? "true" : "1GiB");
   if (key().kind == Kind::names) text = yaml(name(), "a, 10.0.0.7");
+  if (key().path == "auth.mode") text = yaml(name(), std::string(key().choices.back()));
+  if (key().path == "auth.credentials")
+    text = yaml(name(), write("[a]\naws_access_key_id = a\naws_secret_access_key = b\n", "credentials"));
   if (key().kind == Kind::key_file) text = yaml(name(), write("1 " + std::string(43, 'A') + "=\n", "keys"));
   const std::string once = text.substr(text.find(section().empty() ? name() : "  " + name()));
   Environment with{{"MILLRACE_STORAGE_MODE", "durable"}};  // some keys are only for it

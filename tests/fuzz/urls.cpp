@@ -7,8 +7,8 @@
 #include "front/authentication.hpp"
 #include "fuzz/fuzz.hpp"
 #include "gateway/router.hpp"
-#include "millrace/codec/percent.hpp"
 #include "millrace/codec/json_reader.hpp"
+#include "millrace/codec/percent.hpp"
 
 namespace millrace {
 namespace {
@@ -108,14 +108,26 @@ void check_parameters(std::string_view query) {
 void check_authentication(std::string_view authorization, std::string_view query) {
   const std::string_view service = front::scope_service(authorization, query);
   require(service.find('/') == std::string_view::npos, "a service is one part of the scope");
+  http::Request request;
+  request.method = "POST";
+  request.path = "/";
+  request.query = query;
+  if (!authorization.empty()) request.headers.add("Authorization", authorization);
+  static const front::Authenticator presence(front::Options{.auth = front::AuthMode::presence});
+  static const front::Authenticator verify(
+      front::Options{.auth = front::AuthMode::verify, .access_keys = {{"AKID", "secret"}}});
   for (const bool dated : {false, true}) {
-    const auto refused = front::missing_authentication({authorization, dated}, query);
-    if (!refused) {
+    if (dated) request.headers.add("X-Amz-Date", "20261120T101500Z");
+    const front::Credentials credentials{authorization, dated};
+    const auto incomplete = presence.refuse(credentials, request, "{}", "kinesis");
+    const auto refused = verify.refuse(credentials, request, "{}", "kinesis");
+    if (!incomplete)
       require(!authorization.empty() || front::has_parameter(query, "X-Amz-Signature"), "a signature is named");
-      continue;
-    }
-    require(refused->status == 400 && codec::valid_utf8(refused->message) && !refused->message.empty(),
-            "a refusal can be told");
+    require(refused.has_value(), "nobody guesses a signature");
+    for (const auto& one : {incomplete, refused})
+      if (one)
+        require(one->status == 400 && codec::valid_utf8(one->message) && !one->message.empty(),
+                "a refusal can be told");
   }
 }
 

@@ -55,6 +55,11 @@ struct ApiDeclaration {
   int openapi_line = 0;
 };
 
+/// Who may sign requests, and with what.
+struct AccessKey {
+  std::string id, secret;
+};
+
 struct Config {
   std::filesystem::path file;  ///< empty: built-in defaults
   std::string listen_aws = "localhost:4566";
@@ -76,7 +81,9 @@ struct Config {
   bool tls_enabled = true;
   std::filesystem::path tls_certificate, tls_key;  ///< both empty: the daemon's own; relative to the working directory
   std::vector<std::string> tls_hostnames;          ///< DNS names and addresses, as given
-  std::string auth_mode = "presence";
+  std::string auth_mode;               ///< load() fills it in where it is unset: verify with credentials, else presence
+  std::filesystem::path credentials;   ///< empty: unset; relative to the working directory
+  std::vector<AccessKey> access_keys;  ///< of the file above
   std::string log_level = "info", log_format = "auto";
   std::size_t threads = 0;  ///< 0: one a CPU
   std::chrono::milliseconds shutdown_deadline = std::chrono::seconds{8};
