@@ -64,8 +64,8 @@ Shelf::Options shelf_options(const Options& options) {
 }
 
 Writer::Options writer_options(const Options& options) {
-  return {options.directory,        options.sync,       options.direct, options.file_bytes,
-          options.commit_bytes_max, options.disk_limit, options.keys,   options.random};
+  return {options.directory,        options.sync,       options.direct_from, options.file_bytes,
+          options.commit_bytes_max, options.disk_limit, options.keys,        options.random};
 }
 
 }  // namespace

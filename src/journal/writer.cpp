@@ -208,7 +208,7 @@ Result<Writer::Open> Writer::fill(const std::filesystem::path& unfinished, std::
   }
   made.file = std::move(file);
   if (made.bytes == kFileHeadBytes) return made;
-  if (options_.direct)
+  if (options_.direct_from != UINT64_MAX)
     if (auto direct = files_.open_direct(path)) made.direct = std::move(*direct);
   // What is written in whole sectors, past pages, reads nothing first.
   const bool nothing_ahead = recycled && made.direct;
@@ -391,11 +391,13 @@ std::span<const ByteView> Writer::store(Frame& frame, Lsn lsn, const OutFrame& o
   return stored;
 }
 
-std::size_t Writer::alignment() const noexcept {
+std::size_t Writer::alignment(bool direct) const noexcept {
+  // A page that is written in part is not to be read first by who goes on in it through the system's memory.
+  if (direct && some_direct()) return kDirectMemory;
   return options_.sync || current_.direct ? kSyncedAlignment : kAlignment;
 }
 
-void Writer::layout(std::span<const OutFrame> frames, char* image, std::int64_t now_ms) {
+void Writer::layout(std::span<const OutFrame> frames, char* image, std::size_t alignment, std::int64_t now_ms) {
   std::size_t payload_pieces = 0;
   std::size_t payload_bytes = 0;
   for (const OutFrame& out : frames) {
@@ -427,7 +429,8 @@ void Writer::layout(std::span<const OutFrame> frames, char* image, std::int64_t 
     at = aligned(end, kAlignment);
     if (at > end) pieces_.push_back(zeros().substr(0, at - end));
   }
-  const std::uint64_t end = aligned(at, alignment());
+  const std::uint64_t end = aligned(at, alignment);
+  commit_bytes_ = end - offset_;
   if (end > at) pieces_.push_back(zeros().substr(0, end - at));
   CommitHead commit;
   commit.synced = Lsn{synced_.load(std::memory_order_acquire)};
@@ -438,8 +441,9 @@ void Writer::layout(std::span<const OutFrame> frames, char* image, std::int64_t 
   encode_commit_head(commit, make_lsn(current_.generation, offset_), heads_.data());
 }
 
-void Writer::put_into(char* image) {
-  std::size_t at = 0;
+void Writer::put_into(char* image, std::size_t lead) {
+  std::memcpy(image, tail_.data(), lead);
+  std::size_t at = lead;
   for (const ByteView piece : pieces_) {
     if (piece.data() != image + at) std::memcpy(image + at, piece.data(), piece.size());  // payloads are there
     at += piece.size();
@@ -447,18 +451,32 @@ void Writer::put_into(char* image) {
   pieces_.assign({ByteView(image, at)});
 }
 
-FileResult<> Writer::write() {
-  if (current_.direct) {
-    auto done = current_.direct->write_at(offset_, pieces_);
+FileResult<> Writer::write(bool direct, std::size_t lead) {
+  if (direct) {
+    auto done = current_.direct->write_at(offset_ - lead, pieces_);
     if (done || done.error().error_number != EINVAL) return done;
     // A file system that does not say what it asks for.
     current_.direct.reset();
   }
-  return current_.file->write_at(offset_, pieces_);
+  return current_.file->write_at(offset_ - lead, pieces_);
+}
+
+void Writer::keep_tail() {
+  const std::size_t size = offset_ % kDirectBytes;
+  std::array<char, kDirectBytes> tail;
+  std::size_t missing = size;
+  for (auto piece = pieces_.rbegin(); piece != pieces_.rend() && missing > 0; ++piece) {
+    const std::size_t some = std::min(piece->size(), missing);
+    missing -= some;
+    std::memcpy(tail.data() + missing, piece->data() + piece->size() - some, some);
+  }
+  std::memcpy(tail.data(), tail_.data(), missing);  // a short commit, behind others in its sector
+  std::memcpy(tail_.data(), tail.data(), size);
 }
 
 Result<std::span<const Lsn>> Writer::commit(std::span<const OutFrame> frames, std::int64_t now_ms) {
   std::uint64_t bytes = kCommitHeadBytes + kSyncedAlignment;
+  if (some_direct()) bytes += kDirectMemory;
   for (const OutFrame& out : frames) {
     bytes += kFrameHeadBytes + kAlignment + kSealBytes;
     for (const ByteView piece : out.payload) bytes += piece.size();
@@ -470,12 +488,14 @@ Result<std::span<const Lsn>> Writer::commit(std::span<const OutFrame> frames, st
     announce_next();
     return ready.error();
   }
-  char* const image = current_.direct ? image_.make(bytes) : nullptr;
-  layout(frames, image, now_ms);
-  if (image) put_into(image);
-  auto done = write();
+  const bool direct = current_.direct && bytes >= options_.direct_from;
+  const std::size_t lead = direct ? offset_ % kDirectBytes : 0;
+  char* const image = direct ? image_.make(bytes + lead + kDirectMemory) : nullptr;
+  layout(frames, image ? image + lead : nullptr, alignment(direct), now_ms);
+  if (image) put_into(image, lead);
+  auto done = write(direct, lead);
   const bool written = static_cast<bool>(done);
-  if (done && options_.sync) done = (current_.direct ? *current_.direct : *current_.file).sync(true);
+  if (done && options_.sync) done = (direct && current_.direct ? *current_.direct : *current_.file).sync(true);
   if (!done) {
     // Whatever of it is on disk, or comes there late, counts for nothing. What a failed sync leaves behind in the page
     // cache is not known, so the file is not written to again; after a failed write what came before can be synced.
@@ -490,7 +510,8 @@ Result<std::span<const Lsn>> Writer::commit(std::span<const OutFrame> frames, st
 }
 
 void Writer::kept() {
-  for (const ByteView piece : pieces_) offset_ += piece.size();
+  offset_ += commit_bytes_;
+  if (some_direct()) keep_tail();
   if (offset_ > current_.bytes) {
     current_.bytes = offset_;
     shelf_.grow(current_.generation, offset_);

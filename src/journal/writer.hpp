@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
@@ -47,7 +48,8 @@ class Writer {
  public:
   struct Options {
     std::filesystem::path directory = {};
-    bool sync = true, direct = false;
+    bool sync = true;
+    std::uint64_t direct_from = UINT64_MAX;
     std::uint64_t file_bytes = 64u << 20;
     std::size_t commit_bytes_max = 8u << 20;
     std::uint64_t disk_limit = UINT64_MAX;
@@ -96,7 +98,7 @@ class Writer {
  private:
   struct Open {
     std::shared_ptr<File> file;
-    std::unique_ptr<File> direct;  // the same, for commits; null: they go by `file`
+    std::unique_ptr<File> direct;  // the same, for commits from Options::direct_from on; null: all go by `file`
     Generation generation;
     std::uint64_t bytes = 0;
     Lsn previous_end;
@@ -121,14 +123,16 @@ class Writer {
   void announce_next();
   Result<> room_for(std::span<const OutFrame> frames, std::uint64_t bytes, std::int64_t now_ms);
   Result<> find_key();
-  /// @param image  where payloads are to be put, at their places; null: nowhere
-  void layout(std::span<const OutFrame> frames, char* image, std::int64_t now_ms);
+  /// @param image  where the payloads are to be put, at their places; null: nowhere
+  void layout(std::span<const OutFrame> frames, char* image, std::size_t alignment, std::int64_t now_ms);
   /// The payload as it is stored, in pieces; or at `to`, when there is one.
   std::span<const ByteView> store(Frame& frame, Lsn lsn, const OutFrame& out, char* to);
   /// What was laid out, into memory from which it is written in one piece.
-  void put_into(char* image);
-  FileResult<> write();
-  std::size_t alignment() const noexcept;
+  void put_into(char* image, std::size_t lead);
+  FileResult<> write(bool direct, std::size_t lead);
+  void keep_tail();
+  bool some_direct() const noexcept { return current_.direct && options_.direct_from > 0; }
+  std::size_t alignment(bool direct) const noexcept;
   void kept();
   std::shared_ptr<Ahead> ahead_of_use();
 
@@ -150,6 +154,10 @@ class Writer {
   std::size_t sealed_bytes_ = 0;
   AlignedBuffer image_;  // the commit under way as it will lie in the file, when it goes there directly
   ByteView stored_piece_;
+  std::uint64_t commit_bytes_ = 0;  // of the commit under way, all of it
+  /// What lies before `offset_` in its sector, where a direct commit may come to follow one that is not: it is written
+  /// once more then.
+  std::array<char, kDirectBytes> tail_;
   std::optional<FileSealer> sealer_;
   Generation sealer_file_;
   std::uint32_t key_id_ = 0;         // of sealer_; 0: payloads are plain

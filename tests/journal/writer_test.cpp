@@ -397,7 +397,7 @@ TEST_F(Disk, DirectCommitsLieOnSectorsWhetherSyncedOrNot) {
     SCOPED_TRACE(sync);
     files_ = make_memory_files(options_);
     ASSERT_TRUE(files_->make_directories(kDirectory));
-    open({.sync = sync, .direct = true});
+    open({.sync = sync, .direct_from = 0});
     const std::vector<Kept> all{
         {1, 0, "a"}, {2, 0, std::string(700, 'b')}, {1, 1, std::string(40'000, 'c')}, {1, 2, ""}};
     ASSERT_TRUE(commit({all[0], all[1]}));
@@ -411,8 +411,27 @@ TEST_F(Disk, DirectCommitsLieOnSectorsWhetherSyncedOrNot) {
   }
 }
 
+TEST_F(Disk, ALargeCommitGoesDirectlyBehindSmallOnesInItsSector) {
+  constexpr std::uint64_t kFrom = 4'000;
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    files_ = make_memory_files(options_);
+    ASSERT_TRUE(files_->make_directories(kDirectory));
+    open({.sync = false, .direct_from = kFrom});
+    const auto random = make_seeded_random(seed);
+    std::vector<Kept> all;
+    for (int i = 0; i < 12; ++i) {
+      const std::size_t size = random->next() % 3 == 0 ? kFrom + random->next() % 5'000 : random->next() % 700;
+      all.push_back({1, all.size(), std::string(size, static_cast<char>('a' + i))});
+      ASSERT_TRUE(commit({all.back()}));
+      recover();
+      ASSERT_EQ(kept_, all);
+    }
+  }
+}
+
 TEST_F(Disk, WhatAFileSystemRefusesToTakeDirectlyGoesThroughItsMemory) {
-  open({.direct = true});
+  open({.direct_from = 0});
   int refused = 0;
   files_->on_change([&](std::string_view call, const std::filesystem::path&) {
     return call == "write" && refused++ == 0 ? EINVAL : 0;
@@ -439,7 +458,7 @@ class EveryCall : public Disk {
     Writer::Options options;
     options.directory = kDirectory;
     options.file_bytes = shelf.file_bytes;
-    options.direct = direct_;
+    options.direct_from = direct_from_;
     writer_.reset();
     shelf_.emplace(*files_, shelf, *scanned);
     writer_.emplace(*files_, options, *shelf_, *scanned);
@@ -520,7 +539,7 @@ class EveryCall : public Disk {
   std::map<std::uint64_t, Generation> file_of_;
   std::set<Generation> dropped_;
   std::uint64_t next_ = 0;
-  bool direct_ = false;
+  std::uint64_t direct_from_ = UINT64_MAX;
 };
 
 TEST_F(EveryCall, MayBeTheLastBeforeThePowerGoes) {
@@ -530,7 +549,7 @@ TEST_F(EveryCall, MayBeTheLastBeforeThePowerGoes) {
       SCOPED_TRACE("call " + std::to_string(at) + ", seed " + std::to_string(seed));
       start_anew();
       const auto random = make_seeded_random(seed * 1'000 + at);
-      direct_ = seed == 2;
+      direct_from_ = seed == 2 ? 0 : at % 2 ? UINT64_MAX : 1'000;
       live();
       maybe_.clear();
       std::uint64_t calls = 0;
@@ -555,7 +574,7 @@ TEST_F(EveryCall, MayFailAlone) {
       SCOPED_TRACE("call " + std::to_string(at) + (failure == EIO ? ", EIO" : ", ENOSPC"));
       start_anew();
       const auto random = make_seeded_random(at);
-      direct_ = at % 2 != 0;
+      direct_from_ = at % 2 != 0 ? 0 : UINT64_MAX;
       live();
       maybe_.clear();
       std::uint64_t calls = 0;
@@ -584,7 +603,7 @@ TEST_F(Disk, NothingAcknowledgedIsLostAndNothingIsInvented) {
     std::vector<Kept> acknowledged;
     std::uint64_t position = 0;
     for (int life = 0; life < 6; ++life) {
-      open({.direct = seed % 2 == 0});
+      open({.direct_from = std::array<std::uint64_t, 3>{UINT64_MAX, 0, 2'000}[seed % 3]});
       std::vector<std::vector<Kept>> failed;  // since the last commit that succeeded
       const std::uint64_t commits = random->next() % 12;
       for (std::uint64_t i = 0; i < commits; ++i) {

@@ -92,9 +92,9 @@ struct Options {
   /// Files get a footer when they are full, and frames of records are found again by places().
   bool index = false;
   std::uint64_t disk_limit = UINT64_MAX;  ///< of all files together, those made ahead or kept for reuse too
-  /// Commits go past the system's memory where the file system lets them: no page of it is taken for what will hardly
-  /// be read, and less is to be done for a byte. Their files are read as any others.
-  bool direct = false;
+  /// Commits of at least so many bytes go past the system's memory where the file system lets them: no page of it is
+  /// taken for what will hardly be read, and less is to be done for a byte. Their files are read as any others.
+  std::uint64_t direct_from = UINT64_MAX;
   const Keys* keys = nullptr;  ///< outlive the journal; null: payloads are plain
   Random* random = nullptr;    ///< the same; needed with keys
 };
