@@ -7,34 +7,14 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <cerrno>
-#include <deque>
 #include <stdexcept>
 
+#include "journal/gathered_batch.hpp"
 #include "millrace/base/thread.hpp"
 
 namespace millrace::journal {
 
 namespace {
-
-/// Views of one commit: frames point into `pieces_`, which moves nothing that it holds.
-class GatheredBatch final : public Batch {
- public:
-  explicit GatheredBatch(std::size_t bytes_max) noexcept : bytes_max_(bytes_max) {}
-
-  bool full() const noexcept override { return bytes_ >= bytes_max_; }
-  void add(const Frame& frame, std::span<const ByteView> payload) override {
-    pieces_.emplace_back(payload.begin(), payload.end());
-    frames_.push_back({frame, pieces_.back()});
-    for (const ByteView piece : payload) bytes_ += piece.size();
-  }
-  std::span<const OutFrame> frames() const noexcept { return frames_; }
-
- private:
-  const std::size_t bytes_max_;
-  std::size_t bytes_ = 0;
-  std::deque<std::vector<ByteView>> pieces_;
-  std::vector<OutFrame> frames_;
-};
 
 /// What is written on a core: some tens of microseconds.
 constexpr std::size_t kCoreBytesMax = 128 * 1024;
@@ -75,7 +55,8 @@ CommitThread::CommitThread(Files& files, Clock& clock, Options options, const Sc
       options_(std::move(options)),
       pace_(pace),
       shelf_(files, shelf_options(options_), scanned),
-      writer_(files, writer_options(options_), shelf_, scanned) {}
+      writer_(files, writer_options(options_), shelf_, scanned),
+      batch_(std::make_unique<GatheredBatch>(options_.commit_bytes_max)) {}
 
 Result<> CommitThread::begin(const Scanned& scanned) {
   if (auto begun = writer_.begin(scanned, now_ms()); !begun) return begun;
@@ -205,39 +186,37 @@ CommitThread::Waiting CommitThread::serve_here(const Executor& executor) {
 
 CommitThread::Waiting CommitThread::commit_one(const Executor* here) {
   Turn turn = 0;
-  Sources sources;
   {
     std::lock_guard lock(mutex_);
     if (dirty_.empty()) return {};
     turn = next_++;
-    sources.swap(dirty_);
+    committing_.swap(dirty_);
     dirty_bytes_ = 0;
     // What is staged from now on is announced anew, though this commit may still take it along.
-    for (const auto& source : sources) source->announced_ = false;
+    for (const auto& source : committing_) source->announced_ = false;
   }
-  commit(sources);
-  sources.clear();
+  commit();
+  committing_.clear();
   return wake(turn, here);
 }
 
-void CommitThread::commit(const Sources& sources) {
-  GatheredBatch batch(options_.commit_bytes_max);
-  std::size_t gathered = 0;
-  std::vector<std::size_t> frames_of;
+void CommitThread::commit() {
+  GatheredBatch& batch = *batch_;
+  batch.begin();
+  frames_of_.clear();
   Sources left;
-  for (const auto& source : sources) {
+  for (const auto& source : committing_) {
     if (batch.full()) {
       left.push_back(source);
       continue;
     }
-    const std::size_t before = batch.frames().size();
+    const std::size_t before = batch.size();
     if (source->gather(batch)) left.push_back(source);
-    frames_of.push_back(batch.frames().size() - before);
-    ++gathered;
+    frames_of_.push_back(batch.size() - before);
   }
   Result<> outcome;
   std::span<const Lsn> places;
-  if (!batch.frames().empty()) {
+  if (batch.size() > 0) {
     const Generation before = writer_.generation();
     const auto written = writer_.commit(batch.frames(), now_ms());
     if (written)
@@ -247,9 +226,9 @@ void CommitThread::commit(const Sources& sources) {
     const bool first_unsynced = written && !options_.sync && !unsynced_.exchange(true);
     if (first_unsynced || writer_.generation() != before) want_house_kept();
   }
-  for (std::size_t i = 0; i < gathered; ++i) {
-    const std::size_t theirs = places.empty() ? 0 : frames_of[i];
-    sources[i]->settled(outcome, places.first(theirs));
+  for (std::size_t i = 0; i < frames_of_.size(); ++i) {
+    const std::size_t theirs = places.empty() ? 0 : frames_of_[i];
+    committing_[i]->settled(outcome, places.first(theirs));
     places = places.subspan(theirs);
   }
   for (auto& source : left) announce(std::move(source), SIZE_MAX);

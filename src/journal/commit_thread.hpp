@@ -16,6 +16,8 @@
 
 namespace millrace::journal {
 
+class GatheredBatch;
+
 /// How often the thread behind commits does what nobody waits for.
 struct Pace {
   std::chrono::milliseconds retry{1'000};    ///< of a file that there was no room for
@@ -86,7 +88,7 @@ class CommitThread final : public Journal {
   static void made(Making& making);
   /// Makes one commit. Its waiters on `here` are given back, others woken.
   Waiting commit_one(const Executor* here);
-  void commit(const Sources& sources);
+  void commit();
   void wait(Turn turn, Executor executor, Resume<bool> resume);
   Waiting wake(Turn turn, const Executor* here);
   void want_thread();
@@ -107,6 +109,11 @@ class CommitThread final : public Journal {
   const Pace pace_;
   Shelf shelf_;
   Writer writer_;
+
+  // Of who makes a commit.
+  const std::unique_ptr<GatheredBatch> batch_;
+  Sources committing_;
+  std::vector<std::size_t> frames_of_;  // how many frames each of them gave
 
   std::mutex mutex_;
   std::condition_variable announced_;

@@ -211,7 +211,7 @@ class DurableEngine final : public LocalEngine {
 };
 
 /// Without a sync after each commit, smaller ones are over sooner when the system's memory takes them.
-constexpr std::uint64_t kDirectFrom = 1u << 20;
+constexpr std::uint64_t kDirectFrom = 256u << 10;
 
 Error error_of(const journal::Error& failed) {
   return {failed.code == journal::Errc::full                                                      ? Errc::full
