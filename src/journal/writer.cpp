@@ -1,5 +1,7 @@
 #include "journal/writer.hpp"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -65,10 +67,14 @@ std::uint32_t copied_checksum(std::span<const ByteView> pieces, char* to) noexce
 
 char* AlignedBuffer::make(std::size_t bytes) {
   if (bytes <= bytes_) return memory_.get();
-  bytes_ = aligned(bytes, kDirectMemory);
+  // Few pages to be looked up for each write.
+  constexpr std::size_t kHugePage = 2u << 20;
+  const std::size_t to = bytes < kHugePage / 2 ? kDirectMemory : kHugePage;
+  bytes_ = aligned(bytes, to);
   memory_.reset();
-  memory_.reset(static_cast<char*>(std::aligned_alloc(kDirectMemory, bytes_)));
+  memory_.reset(static_cast<char*>(std::aligned_alloc(to, bytes_)));
   if (!memory_) throw std::bad_alloc();
+  if (to == kHugePage) (void)::madvise(memory_.get(), bytes_, MADV_HUGEPAGE);
   return memory_.get();
 }
 
