@@ -47,6 +47,9 @@ constexpr std::uint64_t aligned(std::uint64_t offset, std::size_t to) noexcept {
 
 static_assert(kSyncedAlignment % kDirectBytes == 0 && kFileHeadBytes % kDirectBytes == 0);
 
+/// A piece of a direct commit is written while the next one is put together.
+constexpr std::size_t kBehindBytes = 512 * 1024;
+
 /// Copies and sums up in turns: what was copied is still in the processor's memory.
 std::uint32_t copied_checksum(std::span<const ByteView> pieces, char* to) noexcept {
   constexpr std::size_t kAtOnce = 32 * 1024;
@@ -403,7 +406,18 @@ std::size_t Writer::alignment(bool direct) const noexcept {
   return options_.sync || current_.direct ? kSyncedAlignment : kAlignment;
 }
 
-void Writer::layout(std::span<const OutFrame> frames, char* image, std::size_t alignment, std::int64_t now_ms) {
+void Writer::put_commit_head(std::size_t frames, std::uint64_t end, std::int64_t now_ms, char* to) {
+  commit_bytes_ = end - offset_;
+  CommitHead commit;
+  commit.synced = Lsn{synced_.load(std::memory_order_acquire)};
+  commit.follows = current_.follows;
+  commit.bytes = static_cast<std::uint32_t>(commit_bytes_ - kCommitHeadBytes);
+  commit.frames = static_cast<std::uint32_t>(frames);
+  commit.written_ms = now_ms;
+  encode_commit_head(commit, make_lsn(current_.generation, offset_), to);
+}
+
+FileResult<> Writer::write_through(std::span<const OutFrame> frames, std::int64_t now_ms) {
   std::size_t payload_pieces = 0;
   std::size_t payload_bytes = 0;
   for (const OutFrame& out : frames) {
@@ -411,13 +425,11 @@ void Writer::layout(std::span<const OutFrame> frames, char* image, std::size_t a
     for (const ByteView piece : out.payload) payload_bytes += piece.size();
   }
   // At once: views into it must stay good.
-  if (key_id_ && !image) sealed_.resize(payload_bytes + frames.size() * kSealBytes);
+  if (key_id_) sealed_.resize(payload_bytes + frames.size() * kSealBytes);
   sealed_bytes_ = 0;
   heads_.resize(kCommitHeadBytes + frames.size() * kFrameHeadBytes);
   pieces_.clear();
   pieces_.reserve(2 + frames.size() * 3 + payload_pieces);
-  frames_.clear();
-  places_.clear();
 
   pieces_.emplace_back(heads_.data(), kCommitHeadBytes);
   std::uint64_t at = offset_ + kCommitHeadBytes;
@@ -425,8 +437,7 @@ void Writer::layout(std::span<const OutFrame> frames, char* image, std::size_t a
   for (const OutFrame& out : frames) {
     Frame& frame = frames_.emplace_back(out.frame);
     places_.push_back(make_lsn(current_.generation, at));
-    char* const to = image ? image + (at - offset_) + kFrameHeadBytes : nullptr;
-    const std::span<const ByteView> stored = store(frame, places_.back(), out, to);
+    const std::span<const ByteView> stored = store(frame, places_.back(), out, nullptr);
     encode_frame_head(frame, places_.back(), head);
     pieces_.emplace_back(head, kFrameHeadBytes);
     pieces_.insert(pieces_.end(), stored.begin(), stored.end());
@@ -435,35 +446,52 @@ void Writer::layout(std::span<const OutFrame> frames, char* image, std::size_t a
     at = aligned(end, kAlignment);
     if (at > end) pieces_.push_back(zeros().substr(0, at - end));
   }
-  const std::uint64_t end = aligned(at, alignment);
-  commit_bytes_ = end - offset_;
+  const std::uint64_t end = aligned(at, alignment(false));
   if (end > at) pieces_.push_back(zeros().substr(0, end - at));
-  CommitHead commit;
-  commit.synced = Lsn{synced_.load(std::memory_order_acquire)};
-  commit.follows = current_.follows;
-  commit.bytes = static_cast<std::uint32_t>(end - offset_ - kCommitHeadBytes);
-  commit.frames = static_cast<std::uint32_t>(frames.size());
-  commit.written_ms = now_ms;
-  encode_commit_head(commit, make_lsn(current_.generation, offset_), heads_.data());
+  put_commit_head(frames.size(), end, now_ms, heads_.data());
+  return current_.file->write_at(offset_, pieces_);
 }
 
-void Writer::put_into(char* image, std::size_t lead) {
+FileResult<> Writer::write_directly(std::span<const OutFrame> frames, std::uint64_t bytes, std::int64_t now_ms) {
+  const std::size_t lead = offset_ % kDirectBytes;
+  char* const image = image_.make(lead + bytes + kDirectMemory);
+  char* const begin = image + lead;  // of the commit
   std::memcpy(image, tail_.data(), lead);
-  std::size_t at = lead;
-  for (const ByteView piece : pieces_) {
-    if (piece.data() != image + at) std::memcpy(image + at, piece.data(), piece.size());  // payloads are there
-    at += piece.size();
-  }
-  pieces_.assign({ByteView(image, at)});
-}
 
-FileResult<> Writer::write(bool direct, std::size_t lead) {
-  if (direct) {
-    auto done = current_.direct->write_at(offset_ - lead, pieces_);
-    if (done || done.error().error_number != EINVAL) return done;
-    // A file system that does not say what it asks for.
-    current_.direct.reset();
+  std::uint64_t end = kCommitHeadBytes;
+  for (const OutFrame& out : frames) {
+    end += kFrameHeadBytes + (key_id_ ? kSealBytes : 0);
+    for (const ByteView piece : out.payload) end += piece.size();
+    end = aligned(end, kAlignment);
   }
+  end = aligned(offset_ + end, alignment(true)) - offset_;
+  put_commit_head(frames.size(), offset_ + end, now_ms, begin);
+
+  std::size_t written = 0;  // or on its way: bytes of the image
+  std::uint64_t at = kCommitHeadBytes;
+  for (const OutFrame& out : frames) {
+    Frame& frame = frames_.emplace_back(out.frame);
+    places_.push_back(make_lsn(current_.generation, offset_ + at));
+    store(frame, places_.back(), out, begin + at + kFrameHeadBytes);
+    encode_frame_head(frame, places_.back(), begin + at);
+    const std::uint64_t frame_end = at + kFrameHeadBytes + frame.length;
+    at = aligned(frame_end, kAlignment);
+    std::memset(begin + frame_end, 0, at - frame_end);
+    const std::size_t whole = (lead + at) / kDirectMemory * kDirectMemory;
+    if (whole - written < kBehindBytes) continue;
+    behind_.write(*current_.direct, offset_ - lead + written, {image + written, whole - written});
+    written = whole;
+  }
+  std::memset(begin + at, 0, end - at);
+  pieces_.assign({ByteView(image + written, lead + end - written)});
+  FileResult<> done;
+  if (!pieces_[0].empty()) done = current_.direct->write_at(offset_ - lead + written, pieces_);
+  if (written > 0)
+    if (auto others = behind_.end(); !others) done = std::move(others);
+  pieces_.assign({ByteView(image, lead + end)});
+  if (done || done.error().error_number != EINVAL) return done;
+  // A file system that does not say what it asks for.
+  current_.direct.reset();
   return current_.file->write_at(offset_ - lead, pieces_);
 }
 
@@ -494,12 +522,10 @@ Result<std::span<const Lsn>> Writer::commit(std::span<const OutFrame> frames, st
     announce_next();
     return ready.error();
   }
+  frames_.clear();
+  places_.clear();
   const bool direct = current_.direct && bytes >= options_.direct_from;
-  const std::size_t lead = direct ? offset_ % kDirectBytes : 0;
-  char* const image = direct ? image_.make(bytes + lead + kDirectMemory) : nullptr;
-  layout(frames, image ? image + lead : nullptr, alignment(direct), now_ms);
-  if (image) put_into(image, lead);
-  auto done = write(direct, lead);
+  auto done = direct ? write_directly(frames, bytes, now_ms) : write_through(frames, now_ms);
   const bool written = static_cast<bool>(done);
   if (done && options_.sync) done = (direct && current_.direct ? *current_.direct : *current_.file).sync(true);
   if (!done) {

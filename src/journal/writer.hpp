@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "journal/behind_writer.hpp"
 #include "journal/head.hpp"
 #include "journal/seal.hpp"
 #include "journal/shelf.hpp"
@@ -123,13 +124,13 @@ class Writer {
   void announce_next();
   Result<> room_for(std::span<const OutFrame> frames, std::uint64_t bytes, std::int64_t now_ms);
   Result<> find_key();
-  /// @param image  where the payloads are to be put, at their places; null: nowhere
-  void layout(std::span<const OutFrame> frames, char* image, std::size_t alignment, std::int64_t now_ms);
+  void put_commit_head(std::size_t frames, std::uint64_t end, std::int64_t now_ms, char* to);
+  /// Through the system's memory, from where the payloads are.
+  FileResult<> write_through(std::span<const OutFrame> frames, std::int64_t now_ms);
+  /// Past it, from an image of the commit.
+  FileResult<> write_directly(std::span<const OutFrame> frames, std::uint64_t bytes, std::int64_t now_ms);
   /// The payload as it is stored, in pieces; or at `to`, when there is one.
   std::span<const ByteView> store(Frame& frame, Lsn lsn, const OutFrame& out, char* to);
-  /// What was laid out, into memory from which it is written in one piece.
-  void put_into(char* image, std::size_t lead);
-  FileResult<> write(bool direct, std::size_t lead);
   void keep_tail();
   bool some_direct() const noexcept { return current_.direct && options_.direct_from > 0; }
   std::size_t alignment(bool direct) const noexcept;
@@ -152,6 +153,7 @@ class Writer {
   std::vector<Lsn> places_;
   std::string sealed_;  // payloads of the commit under way
   std::size_t sealed_bytes_ = 0;
+  BehindWriter behind_;
   AlignedBuffer image_;  // the commit under way as it will lie in the file, when it goes there directly
   ByteView stored_piece_;
   std::uint64_t commit_bytes_ = 0;  // of the commit under way, all of it

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <map>
 #include <set>
@@ -427,6 +428,36 @@ TEST_F(Disk, ALargeCommitGoesDirectlyBehindSmallOnesInItsSector) {
       recover();
       ASSERT_EQ(kept_, all);
     }
+  }
+}
+
+TEST_F(Disk, ALargeDirectCommitIsWrittenInPiecesAndFailsAsOne) {
+  std::vector<Kept> frames;
+  for (std::uint64_t i = 0; i < 5; ++i) frames.push_back({1, i, std::string(600'000, static_cast<char>('a' + i))});
+  bool failed = true;
+  for (int at = 0; failed; ++at) {
+    SCOPED_TRACE(at);
+    files_ = make_memory_files(options_);
+    ASSERT_TRUE(files_->make_directories(kDirectory));
+    ASSERT_TRUE(files_->sync_directory("/"));
+    open({.direct_from = 0});
+    ASSERT_TRUE(commit({{1, 100, "before"}}));
+    const auto calls = std::make_shared<std::atomic<int>>(0);
+    files_->on_change(
+        [calls, at](std::string_view, const std::filesystem::path&) { return (*calls)++ == at ? EIO : 0; });
+    failed = !commit(frames);
+    files_->on_change(nullptr);
+    if (!failed) {
+      EXPECT_GT(at, 5) << "pieces, the rest and the sync";
+      std::vector<Kept> all = frames;
+      all.insert(all.begin(), {1, 100, "before"});
+      recover();
+      EXPECT_EQ(kept_, all);
+      continue;
+    }
+    ASSERT_TRUE(commit({{1, 200, "after"}}));
+    recover();
+    EXPECT_EQ(kept_, (std::vector<Kept>{{1, 100, "before"}, {1, 200, "after"}}));
   }
 }
 
