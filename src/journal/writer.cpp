@@ -363,8 +363,14 @@ Result<> Writer::room_for(std::span<const OutFrame> frames, std::uint64_t bytes,
   return begin_file(now_ms);
 }
 
-Result<> Writer::find_key() {
-  const std::uint32_t id = options_.keys ? options_.keys->current() : 0;
+Result<> Writer::find_key(std::span<const OutFrame> frames) {
+  std::uint32_t id = options_.keys ? options_.keys->current() : 0;
+  seals_all_ = id != 0;
+  if (!seals_all_ && std::any_of(frames.begin(), frames.end(),
+                                 [](const OutFrame& out) { return (out.frame.flags & kSealFlag) != 0; })) {
+    id = options_.keys ? options_.keys->newest() : 0;
+    if (id == 0) return Error{Errc::write_failed, "there is no key to seal records with"};
+  }
   if (id == 0) {
     key_id_ = 0;
     return {};
@@ -380,11 +386,12 @@ Result<> Writer::find_key() {
 }
 
 std::span<const ByteView> Writer::store(Frame& frame, Lsn lsn, const OutFrame& out, char* to) {
-  frame.key_id = key_id_;
-  frame.length = key_id_ ? kSealBytes : 0;
+  const bool sealing = seals(frame);
+  frame.key_id = sealing ? key_id_ : 0;
+  frame.length = sealing ? kSealBytes : 0;
   for (const ByteView piece : out.payload) frame.length += static_cast<std::uint32_t>(piece.size());
   std::span<const ByteView> stored = out.payload;
-  if (key_id_) {
+  if (sealing) {
     char* const sealed = to ? to : sealed_.data() + sealed_bytes_;
     sealer_->seal(frame, lsn, sealed_frames_++, out.payload, sealed);
     if (!to) sealed_bytes_ += frame.length;
@@ -460,7 +467,7 @@ FileResult<> Writer::write_directly(std::span<const OutFrame> frames, std::uint6
 
   std::uint64_t end = kCommitHeadBytes;
   for (const OutFrame& out : frames) {
-    end += kFrameHeadBytes + (key_id_ ? kSealBytes : 0);
+    end += kFrameHeadBytes + (seals(out.frame) ? kSealBytes : 0);
     for (const ByteView piece : out.payload) end += piece.size();
     end = aligned(end, kAlignment);
   }
@@ -516,7 +523,7 @@ Result<std::span<const Lsn>> Writer::commit(std::span<const OutFrame> frames, st
     for (const ByteView piece : out.payload) bytes += piece.size();
   }
   auto ready = room_for(frames, bytes, now_ms);
-  if (ready) ready = find_key();
+  if (ready) ready = find_key(frames);
   if (!ready) {
     if (current_.file) leave_file(false);
     announce_next();

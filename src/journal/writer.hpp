@@ -123,7 +123,9 @@ class Writer {
   void leave_file(bool failed);
   void announce_next();
   Result<> room_for(std::span<const OutFrame> frames, std::uint64_t bytes, std::int64_t now_ms);
-  Result<> find_key();
+  Result<> find_key(std::span<const OutFrame> frames);
+  /// Whether this one is sealed, all being plain or not.
+  bool seals(const Frame& frame) const noexcept { return key_id_ && (seals_all_ || (frame.flags & kSealFlag)); }
   void put_commit_head(std::size_t frames, std::uint64_t end, std::int64_t now_ms, char* to);
   /// Through the system's memory, from where the payloads are.
   FileResult<> write_through(std::span<const OutFrame> frames, std::int64_t now_ms);
@@ -163,6 +165,7 @@ class Writer {
   std::optional<FileSealer> sealer_;
   Generation sealer_file_;
   std::uint32_t key_id_ = 0;         // of sealer_; 0: payloads are plain
+  bool seals_all_ = false;           // else those frames that ask for it
   std::uint64_t sealed_frames_ = 0;  // counter in the file in use: never given twice under its key
 
   std::atomic<Generation> announced_;

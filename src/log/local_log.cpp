@@ -46,6 +46,7 @@ journal::Frame frame_of(ByteView records, std::uint64_t count, std::uint64_t& da
     at = read_record(at, record);
     if (i == 0) frame.first_ms = record.arrival_ms;
     data_bytes += record.data.size();
+    if (record.flags & kSealedRecord) frame.flags |= journal::kSealFlag;
   }
   frame.last_ms = record.arrival_ms;
   return frame;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -18,6 +19,18 @@ constexpr std::uint32_t kTogetherBytes = 64 * 1024;
 
 std::uint64_t end_of(const journal::Part& part) noexcept { return part.base + part.count; }
 std::uint64_t end_of(const journal::Frame& frame) noexcept { return frame.base + frame.count; }
+
+/// Whether some of a frame's records lie sealed wherever they lie. An index does not tell why a frame was sealed. The
+/// bytes are those that were written, whoever wrote them.
+bool any_sealed(ByteView records) noexcept {
+  RecordHead head;
+  while (records.size() >= sizeof head) {
+    std::memcpy(&head, records.data(), sizeof head);
+    if (head.flags & kSealedRecord) return true;
+    records.remove_prefix(std::min(records.size(), sizeof head + head.key_bytes + head.data_bytes));
+  }
+  return false;
+}
 
 /// The frames of consecutive places of one part as they will be written.
 void put_together(std::span<const journal::Place> places, std::vector<journal::Frame>& out) {
@@ -187,8 +200,15 @@ bool Rewriter::load() {
       logging::warn("records are not moved out of a file", {{"error", read.error().detail}});
       return false;
     }
-    to = to.subspan(filled);
+    const std::size_t before = piece.frames.size();
     put_together(of_part, piece.frames);
+    const char* at = to.data();
+    for (std::size_t i = before; i < piece.frames.size(); ++i) {
+      journal::Frame& frame = piece.frames[i];
+      if (any_sealed({at, frame.length})) frame.flags |= journal::kSealFlag;
+      at += frame.length;
+    }
+    to = to.subspan(filled);
   }
   piece_ = std::move(piece);
   return true;

@@ -72,7 +72,7 @@ class DurableEngine : public testing::Test {
   Result<Staged> stage(Log& log, const std::vector<std::string>& data) {
     builder_.reset(0);
     builder_.begin_batch();
-    for (const std::string& each : data) builder_.add("key", each);
+    for (const std::string& each : data) builder_.add("key", each, flags_);
     return log.stage(log.epoch(), builder_.batch());
   }
   Result<std::vector<Stored>> put(Log& log, const std::vector<std::string>& data) {
@@ -106,6 +106,17 @@ class DurableEngine : public testing::Test {
     }
   }
 
+  /// Files go as their long-lived records are in newer ones; each step is a job of the file threads and a commit.
+  void rewrite_until_files_take(std::uint64_t bytes) {
+    const auto deadline = std::chrono::steady_clock::now() + test::kPatience;
+    while (engine_->status().file_bytes > bytes) {
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline) << engine_->status().file_bytes << " bytes";
+      clock_.advance(1s);
+      test::settle(io_);
+      ASSERT_TRUE(put(log(1), {"x"}).has_value());  // commits go on beside it
+    }
+  }
+
   boost::asio::io_context io_{1};
   ManualClock clock_;
   std::unique_ptr<MemoryFiles> files_ = make_memory_files({.loses_unsynced = true});
@@ -115,6 +126,7 @@ class DurableEngine : public testing::Test {
   std::unique_ptr<Engine> engine_;
   std::map<std::uint64_t, std::shared_ptr<Log>> logs_;
   BatchBuilder builder_;
+  std::uint16_t flags_ = 0;  // of records that are put
   bool first_start_ = true;
 };
 
@@ -311,14 +323,7 @@ TEST_F(DurableEngine, WhatIsKeptLongDoesNotKeepTheFilesOfWhatIsNot) {
   const std::uint64_t full = engine_->status().file_bytes;
   EXPECT_GT(full, 25u << 20);
   clock_.advance(2h);
-  // Files go as their long-lived records are in newer ones; each step is a job of the file threads and a commit.
-  const auto deadline = std::chrono::steady_clock::now() + test::kPatience;
-  while (engine_->status().file_bytes > 12u << 20) {
-    ASSERT_LT(std::chrono::steady_clock::now(), deadline) << engine_->status().file_bytes << " bytes";
-    clock_.advance(1s);
-    test::settle(io_);
-    ASSERT_TRUE(put(log(1), {"x"}).has_value());  // commits go on beside it
-  }
+  rewrite_until_files_take(12u << 20);
   EXPECT_EQ(all(log(2)), expected);
   stop();
   start(4u << 20);
@@ -347,13 +352,7 @@ TEST_F(DurableEngine, ADamagedFileIsNotRewrittenAndOthersAre) {
   }
   const std::uint64_t full = engine_->status().file_bytes;
   clock_.advance(2h);
-  const auto deadline = std::chrono::steady_clock::now() + test::kPatience;
-  while (engine_->status().file_bytes > full / 2) {
-    ASSERT_LT(std::chrono::steady_clock::now(), deadline) << engine_->status().file_bytes << " bytes";
-    clock_.advance(1s);
-    test::settle(io_);
-    ASSERT_TRUE(put(log(1), {"x"}).has_value());
-  }
+  rewrite_until_files_take(full / 2);
   const auto read = test::run(io_, log(2).read({.from = Position{0}}));
   ASSERT_TRUE(read.has_value());
   EXPECT_EQ(read->records, 3u) << "those before the damage are where they were";
@@ -566,6 +565,50 @@ TEST_F(SealedEngine, ReadsBackAfterAStartAndHoldsNoPlainText) {
   auto both = expected;
   both.insert(both.end(), plain.begin(), plain.end());
   EXPECT_EQ(all(log()), both);
+}
+
+TEST_F(SealedEngine, SealsRecordsThatAskForItWhereverTheyAreWritten) {
+  keys_.seals = false;
+  start(4u << 20);
+  log(1, {.retention = 1h});
+  log(2, {.retention = 365 * 24h});
+  std::vector<Stored> expected;
+  for (int i = 0; i < 300; ++i) {
+    (void)*put(log(1), {"no secret " + filler(i, 90'000)});
+    flags_ = i % 3 ? kSealedRecord : 0;
+    const auto kept = *put(log(2), {(flags_ ? "a secret " : "no secret ") + filler(i, 5'000)});
+    flags_ = 0;
+    expected.insert(expected.end(), kept.begin(), kept.end());
+    clock_.advance(1s);
+  }
+  EXPECT_EQ(all(log(2)), expected);
+  EXPECT_EQ(test::files_with(*files_, options_.directory, "a secret "), std::vector<std::string>());
+  EXPECT_FALSE(test::files_with(*files_, options_.directory, "no secret ").empty());
+  // Also when they move out of files whose other records have expired.
+  const std::uint64_t full = engine_->status().file_bytes;
+  clock_.advance(2h);
+  rewrite_until_files_take(full / 2);
+  EXPECT_EQ(test::files_with(*files_, options_.directory, "a secret "), std::vector<std::string>());
+  EXPECT_EQ(all(log(2)), expected);
+  stop();
+  start(4u << 20);
+  EXPECT_EQ(all(log(2), 0, 50'000), expected);
+}
+
+TEST_F(SealedEngine, WithoutAKeyWhatIsToBeSealedIsNotWritten) {
+  keys_.bytes.clear();
+  keys_.seals = false;
+  start(4u << 20);
+  const auto plain = *put(log(), {"plain"});
+  flags_ = kSealedRecord;
+  EXPECT_EQ(put(log(), {"a secret "}).error().code, Errc::write_failed);
+  EXPECT_EQ(test::files_with(*files_, options_.directory, "a secret "), std::vector<std::string>());
+  keys_.bytes = {{1, 'a'}};
+  auto expected = plain;
+  const auto sealed = *put(log(), {"a secret "});
+  expected.insert(expected.end(), sealed.begin(), sealed.end());
+  EXPECT_EQ(all(log()), expected);
+  EXPECT_EQ(test::files_with(*files_, options_.directory, "a secret "), std::vector<std::string>());
 }
 
 TEST_F(SealedEngine, IsSealedByTheNewestKeyAndReadWithTheOlderOnes) {

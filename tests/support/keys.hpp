@@ -7,10 +7,11 @@
 
 namespace millrace::test {
 
-/// Keys of one byte each, by id; the highest seals.
+/// Keys of one byte each, by id; the highest seals all, or what asks for it.
 struct SealingKeys final : journal::Keys {
   SealingKeys(std::initializer_list<std::pair<const std::uint32_t, int>> all) : bytes(all) {}
   std::uint32_t current() const noexcept override { return seals && !bytes.empty() ? bytes.rbegin()->first : 0; }
+  std::uint32_t newest() const noexcept override { return bytes.empty() ? 0 : bytes.rbegin()->first; }
   std::optional<Key> key(std::uint32_t id) const override {
     const auto found = bytes.find(id);
     if (found == bytes.end()) return std::nullopt;

@@ -33,11 +33,13 @@ enum class FrameKind : std::uint8_t {
 
 /// A flag: written again from an older file, so its positions may lie before those of earlier frames.
 inline constexpr std::uint16_t kMovedFlag = 1;
+/// A flag: its payload is sealed also where what is written is plain otherwise (Keys::current() is 0).
+inline constexpr std::uint16_t kSealFlag = 2;
 
 /// What a frame's head says of its payload.
 struct Frame {
   FrameKind kind = FrameKind::records;
-  std::uint16_t flags = 0;   ///< kMovedFlag
+  std::uint16_t flags = 0;   ///< kMovedFlag, kSealFlag
   std::uint32_t key_id = 0;  ///< of the key that seals the payload; 0: it is plain
   std::uint64_t log = 0;     ///< id of the log
   std::uint64_t epoch = 0;
@@ -58,6 +60,8 @@ class Keys {
   virtual ~Keys() = default;
   /// The one that seals what is written from now on; 0: nothing is sealed.
   virtual std::uint32_t current() const noexcept = 0;
+  /// The one that seals frames with kSealFlag from now on; 0: there is none, and they cannot be written.
+  virtual std::uint32_t newest() const noexcept { return current(); }
   /// Nothing: there is no such key here.
   virtual std::optional<Key> key(std::uint32_t id) const = 0;
 };

@@ -25,8 +25,10 @@ struct RecordHead {
   std::int64_t arrival_ms;  ///< domain time; never decreases inside a shard
   std::uint32_t data_bytes;
   std::uint16_t key_bytes;
-  std::uint16_t flags;  ///< 0 today
+  std::uint16_t flags;  ///< kSealedRecord
 };
+/// A record's flag: it lies sealed wherever an engine puts it into a file.
+inline constexpr std::uint16_t kSealedRecord = 1;
 static_assert(sizeof(RecordHead) == 16);
 inline constexpr std::size_t kRecordBytesMax = 10 * 1024 * 1024 + 1024;  ///< key and data of one record
 
@@ -35,6 +37,7 @@ struct RecordView {
   std::int64_t arrival_ms;
   std::string_view key;
   std::string_view data;
+  std::uint16_t flags = 0;  ///< as RecordHead::flags
 };
 
 /// Reads the record at `at`, which is a record's first byte; returns the next record's.
@@ -42,7 +45,7 @@ inline const char* read_record(const char* at, RecordView& out) noexcept {
   RecordHead head;
   std::memcpy(&head, at, sizeof head);
   at += sizeof head;
-  out = {head.arrival_ms, {at, head.key_bytes}, {at + head.key_bytes, head.data_bytes}};
+  out = {head.arrival_ms, {at, head.key_bytes}, {at + head.key_bytes, head.data_bytes}, head.flags};
   return at + head.key_bytes + head.data_bytes;
 }
 
@@ -94,16 +97,17 @@ class BatchBuilder {
     if (!key.empty()) std::memcpy(at + sizeof(RecordHead), key.data(), key.size());
     return at + sizeof(RecordHead) + key.size();
   }
-  void finish_record(std::size_t data_bytes) noexcept {
-    const RecordHead head{0, static_cast<std::uint32_t>(data_bytes), key_bytes_, 0};
+  /// @param flags  as RecordHead::flags
+  void finish_record(std::size_t data_bytes, std::uint16_t flags = 0) noexcept {
+    const RecordHead head{0, static_cast<std::uint32_t>(data_bytes), key_bytes_, flags};
     std::memcpy(buffer_.get() + used_, &head, sizeof head);
     used_ += sizeof head + key_bytes_ + data_bytes;
     ends_.push_back(static_cast<std::uint32_t>(used_ - batch_start_));
   }
-  void add(std::string_view key, std::string_view data) {
+  void add(std::string_view key, std::string_view data, std::uint16_t flags = 0) {
     char* at = begin_record(key, data.size());
     if (!data.empty()) std::memcpy(at, data.data(), data.size());
-    finish_record(data.size());
+    finish_record(data.size(), flags);
   }
   /// Bytes and records of the current batch.
   std::size_t batch_bytes() const noexcept { return used_ - batch_start_; }
