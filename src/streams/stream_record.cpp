@@ -14,6 +14,69 @@ namespace {
 
 constexpr int kForm = 1;
 
+std::int64_t ms(TimePoint time) { return time.time_since_epoch().count(); }
+TimePoint time_at(const json& object, const char* name) {
+  return TimePoint{std::chrono::milliseconds{object.at(name).get<std::int64_t>()}};
+}
+
+// Only what differs from what a stream has unless something is said.
+json written(const Settings& settings) {
+  const Settings usual;
+  json out = json::object();
+  if (settings.mode != usual.mode) out["mode"] = mode_name(settings.mode);
+  if (settings.record_kib_max != usual.record_kib_max) out["record_kib_max"] = settings.record_kib_max;
+  if (settings.warm_mibps) out["warm_mibps"] = *settings.warm_mibps;
+  if (settings.warm_mibps_before) out["warm_mibps_before"] = settings.warm_mibps_before;
+  if (settings.metrics) out["metrics"] = settings.metrics;
+  if (settings.key_id) out["key_id"] = *settings.key_id;
+  if (settings.key_until) out["key_until_ms"] = ms(*settings.key_until);
+  if (!settings.policy.empty()) out["policy"] = settings.policy;
+  return out;
+}
+
+Settings read_settings(const json& object) {
+  Settings settings;
+  if (object.value("mode", "") == mode_name(Mode::on_demand)) settings.mode = Mode::on_demand;
+  settings.record_kib_max = object.value("record_kib_max", settings.record_kib_max);
+  if (object.contains("warm_mibps")) settings.warm_mibps = object.at("warm_mibps").get<std::uint32_t>();
+  settings.warm_mibps_before = object.value("warm_mibps_before", settings.warm_mibps_before);
+  settings.metrics = object.value("metrics", settings.metrics);
+  if (object.contains("key_id")) settings.key_id = object.at("key_id").get<std::string>();
+  if (object.contains("key_until_ms")) settings.key_until = time_at(object, "key_until_ms");
+  settings.policy = object.value("policy", std::string());
+  return settings;
+}
+
+json written(const Consumers& consumers) {
+  json out = json::object();
+  if (consumers.gone_s) out["gone_s"] = consumers.gone_s;
+  for (const auto& [name, consumer] : consumers.by_name) {
+    json c{{"name", name}, {"created_s", consumer.created_s}, {"active_ms", ms(consumer.active_at)}};
+    if (consumer.gone_at) c["gone_ms"] = ms(*consumer.gone_at);
+    if (!consumer.tags.empty()) c["tags"] = consumer.tags;
+    if (!consumer.policy.empty()) c["policy"] = consumer.policy;
+    out["list"].push_back(std::move(c));
+  }
+  return out;
+}
+
+Consumers read_consumers(const json& object) {
+  Consumers consumers;
+  consumers.gone_s = object.value("gone_s", consumers.gone_s);
+  for (const json& c : object.value("list", json::array())) {
+    Consumer consumer;
+    consumer.name = c.at("name").get<std::string>();
+    consumer.created_s = c.at("created_s").get<std::int64_t>();
+    consumer.active_at = time_at(c, "active_ms");
+    if (c.contains("gone_ms")) consumer.gone_at = time_at(c, "gone_ms");
+    consumer.tags = c.value("tags", Tags{});
+    consumer.policy = c.value("policy", std::string());
+    std::string name = consumer.name;
+    consumers.by_name.emplace(std::move(name), std::move(consumer));
+  }
+  return consumers;
+}
+
 }  // namespace
 
 std::string shard_id(std::uint32_t index) {
@@ -97,6 +160,11 @@ std::string serialise(const Stream& stream) {
     }
     out += ']';
   }
+  const auto part = [&out](std::string_view name, const json& value) {
+    if (!value.empty()) out.append(",\"").append(name).append("\":").append(value.dump());
+  };
+  part("settings", written(stream.settings));
+  part("consumers", written(stream.consumers));
   return out += '}';
 }
 
@@ -114,6 +182,8 @@ std::optional<Stream> parse_stream(std::string_view text) {
     stream.retention = std::chrono::hours{value.at("retention_hours").get<std::int64_t>()};
     stream.records_since = TimePoint{std::chrono::milliseconds{value.at("records_since_ms").get<std::int64_t>()}};
     stream.tags = value.at("tags").get<Tags>();
+    if (value.contains("settings")) stream.settings = read_settings(value.at("settings"));
+    if (value.contains("consumers")) stream.consumers = read_consumers(value.at("consumers"));
     for (const json& s : value.at("shards")) {
       auto shard = std::make_shared<Shard>();
       shard->index = s.at("index").get<std::uint32_t>();

@@ -23,7 +23,6 @@ namespace millrace::streams {
 namespace {
 
 using state::keys::kStreams, state::keys::kStreamSeconds;
-constexpr std::size_t kTagsMax = 50;
 // A change that came between is published soon: many attempts pass in no time.
 constexpr int kChangeAttempts = 10'000;
 // AWS's first shards are a few seconds older than the call that made them.
@@ -55,11 +54,12 @@ Error failed(std::string detail) { return Error{Errc::failed, std::move(detail)}
 class LocalStreams final : public Streams {
  public:
   LocalStreams(Clock& clock, state::Store& store, log::Engine& engine, Options options)
-      : clock_(clock), store_(store), engine_(engine), options_(options) {}
+      : clock_(clock), store_(store), engine_(engine), options_(options), account_(clock, store) {}
   ~LocalStreams() override { tasks_.stop(); }
 
   awaitable<void> load(Random& random) {
     iterators_ = co_await IteratorCodec::make(store_, random);
+    co_await account_.load();
     auto entries = co_await store_.list(std::string(kStreams));
     if (!entries) throw std::runtime_error("stored streams cannot be read: " + entries.error().detail);
     for (const state::Entry& entry : *entries) {
@@ -221,17 +221,39 @@ class LocalStreams final : public Streams {
     co_return static_cast<std::uint32_t>((*before)->open_shards());
   }
 
+  awaitable<Result<StreamRef>> change(std::string name, Edit edit) override {
+    for (int attempt = 0; attempt < kChangeAttempts; ++attempt) {
+      std::optional<Published> current = published(name);
+      if (!current) co_return Error{Errc::not_found, name};
+      auto next = std::make_shared<Stream>(*current->stream);
+      if (std::optional<Error> refused = edit(*next)) co_return std::move(*refused);
+      auto revision = co_await store_.put(key_of(name), serialise(*next), current->revision);
+      if (revision) {
+        publish(next, *revision);
+        co_return StreamRef(next);
+      }
+      if (revision.error().code == state::Errc::not_found) co_return Error{Errc::not_found, name};
+      if (revision.error().code != state::Errc::conflict) co_return failed(revision.error().detail);
+      co_await boost::asio::post(use_awaitable);  // the other change is about to be published
+    }
+    co_return failed("stream '" + name + "' kept changing");
+  }
+
   awaitable<Result<>> clear() override {
     for (const StreamRef& stream : list({}, SIZE_MAX)) {
       auto removed = co_await finish_remove(stream->name, stream->incarnation);
       if (!removed && removed.error().code != Errc::not_found) co_return removed.error();
     }
+    const bool cleared = co_await account_.clear();
+    if (!cleared) co_return failed("the account's settings");
     co_return Result<>{};
   }
 
   const IteratorCodec& iterators() const noexcept override { return *iterators_; }
   log::Engine& engine() noexcept override { return engine_; }
   Clock& clock() noexcept override { return clock_; }
+  const Options& options() const noexcept override { return options_; }
+  Account& account() noexcept override { return account_; }
 
  private:
   struct Published {
@@ -286,6 +308,7 @@ class LocalStreams final : public Streams {
     stream->settled = now + options_.create_delay;
     stream->retention = spec.retention;
     stream->tags = spec.tags;
+    stream->settings = spec.settings;
     const std::vector<HashRange> ranges = equal_ranges(spec.shard_count);
     std::optional<Error> error;
     for (std::uint32_t i = 0; i < spec.shard_count && !error; ++i) {
@@ -328,26 +351,6 @@ class LocalStreams final : public Streams {
     }
   }
 
-  // Applies `edit` to a copy of the stream and stores it, again from the start when another change came between.
-  template <class Edit>
-  awaitable<Result<StreamRef>> change(std::string name, Edit edit) {
-    for (int attempt = 0; attempt < kChangeAttempts; ++attempt) {
-      std::optional<Published> current = published(name);
-      if (!current) co_return Error{Errc::not_found, name};
-      auto next = std::make_shared<Stream>(*current->stream);
-      if (std::optional<Error> refused = edit(*next)) co_return std::move(*refused);
-      auto revision = co_await store_.put(key_of(name), serialise(*next), current->revision);
-      if (revision) {
-        publish(next, *revision);
-        co_return StreamRef(next);
-      }
-      if (revision.error().code == state::Errc::not_found) co_return Error{Errc::not_found, name};
-      if (revision.error().code != state::Errc::conflict) co_return failed(revision.error().detail);
-      co_await boost::asio::post(use_awaitable);  // the other change is about to be published
-    }
-    co_return failed("stream '" + name + "' kept changing");
-  }
-
   /// What counts towards Options::shards_max: also what a reshard is about to open.
   static std::uint64_t shards_taken(const Stream& stream) {
     const std::int64_t more = std::max<std::int64_t>(growth(stream.reshard), 0);
@@ -365,6 +368,7 @@ class LocalStreams final : public Streams {
       const TimePoint now = clock_.now();
       if (const Status status = before->status(now); status != Status::active)
         co_return Error{Errc::not_active, std::string(status_name(status))};
+      if (before->settings.mode == Mode::on_demand) co_return Error{Errc::on_demand, {}};
       Result<std::vector<ReshardStep>> steps = plan(*before);
       if (!steps) co_return steps.error();
       if (steps->empty()) co_return before;
@@ -634,6 +638,7 @@ class LocalStreams final : public Streams {
   state::Store& store_;
   log::Engine& engine_;
   const Options options_;
+  Account account_;
   std::unique_ptr<IteratorCodec> iterators_;
   TaskGroup tasks_;
 

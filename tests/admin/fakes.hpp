@@ -76,6 +76,9 @@ class FakeStreams final : public streams::Streams {
   awaitable<streams::Result<>> split(std::string, std::uint32_t, Uint128) override { std::abort(); }
   awaitable<streams::Result<>> merge(std::string, std::uint32_t, std::uint32_t) override { std::abort(); }
   awaitable<streams::Result<std::uint32_t>> set_shard_count(std::string, std::uint32_t) override { std::abort(); }
+  awaitable<streams::Result<streams::StreamRef>> change(std::string, Edit) override { std::abort(); }
+  const streams::Options& options() const noexcept override { std::abort(); }
+  streams::Account& account() noexcept override { std::abort(); }
   awaitable<streams::Result<>> clear() override {
     calls_.push_back("streams.clear");
     if (fail_clear) co_return streams::Error{streams::Errc::failed, "no room"};

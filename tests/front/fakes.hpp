@@ -25,7 +25,10 @@ class NoStreams final : public streams::Streams {
   awaitable<streams::Result<>> split(std::string, std::uint32_t, Uint128) override { none(); }
   awaitable<streams::Result<>> merge(std::string, std::uint32_t, std::uint32_t) override { none(); }
   awaitable<streams::Result<std::uint32_t>> set_shard_count(std::string, std::uint32_t) override { none(); }
+  awaitable<streams::Result<streams::StreamRef>> change(std::string, Edit) override { none(); }
   awaitable<streams::Result<>> clear() override { none(); }
+  const streams::Options& options() const noexcept override { std::abort(); }
+  streams::Account& account() noexcept override { std::abort(); }
   const streams::IteratorCodec& iterators() const noexcept override { std::abort(); }
   log::Engine& engine() noexcept override { std::abort(); }
   Clock& clock() noexcept override { std::abort(); }

@@ -46,7 +46,12 @@ class OddStreams final : public streams::Streams {
   awaitable<streams::Result<std::uint32_t>> set_shard_count(std::string name, std::uint32_t target) override {
     return inner_.set_shard_count(std::move(name), target);
   }
+  awaitable<streams::Result<streams::StreamRef>> change(std::string name, Edit edit) override {
+    return inner_.change(std::move(name), std::move(edit));
+  }
   awaitable<streams::Result<>> clear() override { return inner_.clear(); }
+  const streams::Options& options() const noexcept override { return inner_.options(); }
+  streams::Account& account() noexcept override { return inner_.account(); }
   const streams::IteratorCodec& iterators() const noexcept override { return inner_.iterators(); }
   log::Engine& engine() noexcept override { return inner_.engine(); }
   Clock& clock() noexcept override { return inner_.clock(); }

@@ -161,13 +161,13 @@ TEST(PutRecords, CountAndSizesAreBounded) {
       "1 validation error detected: Value 'java.nio.HeapByteBuffer[pos=0 lim=1048577 cap=1048577]' at "
       "'records.1.member.data' failed to satisfy constraint: Member must have length less than or equal to 1048576");
 
-  std::string most = large_request(largest, 5);
+  std::string most = large_request(largest, 10);
   EXPECT_EQ(world.call_text("PutRecords", most).status, 200);
   most.insert(most.size() - 2, R"(,{"PartitionKey":"k","Data":""})");
   answer = world.call_text("PutRecords", most);
   EXPECT_EQ(answer.type(), "InvalidArgumentException");
-  EXPECT_EQ(answer.message(), "Records size exceeds 5 MB limit");
-  EXPECT_EQ(world.streams->find("s")->shards[0]->log->progress().records_total, 6u);
+  EXPECT_EQ(answer.message(), "Records size exceeds 10 MB limit");
+  EXPECT_EQ(world.streams->find("s")->shards[0]->log->progress().records_total, 11u);
 }
 
 TEST(PutRecord, SizesAreBounded) {
@@ -181,6 +181,37 @@ TEST(PutRecord, SizesAreBounded) {
   EXPECT_EQ(put("k", 1024 * 1024).message(),
             "1 validation error detected: Value 'java.nio.HeapByteBuffer[pos=0 lim=1048576 cap=1048576]' at "
             "'data' failed to satisfy constraint: Member must have length less than or equal to 1048576");
+}
+
+TEST(PutRecord, ALargerRecordIsTakenWhereTheStreamSaysSo) {
+  KinesisWorld world;
+  world.ok("CreateStream", {{"StreamName", "s"}, {"ShardCount", 1}, {"MaxRecordSizeInKiB", 10240}});
+  const std::string arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
+  constexpr std::size_t kMost = 10 * 1024 * 1024;
+  auto put = [&](std::size_t bytes, bool in_batch) {
+    const std::string data = base64(std::string(bytes, 'x'));
+    return in_batch ? world.call_text("PutRecords",
+                                      R"({"StreamName":"s","Records":[{"PartitionKey":"k","Data":")" + data + R"("}]})")
+                    : world.call("PutRecord", Json{{"StreamName", "s"}, {"PartitionKey", "k"}, {"Data", data}});
+  };
+  for (const bool in_batch : {false, true}) {
+    EXPECT_EQ(put(kMost - 1, in_batch).status, 200);
+    const Answer answer = put(kMost, in_batch);
+    EXPECT_EQ(answer.type(), "ValidationException");
+    EXPECT_TRUE(answer.message().ends_with("Member must have length less than or equal to 10485760"))
+        << answer.message();
+  }
+  world.ok("UpdateMaxRecordSize", {{"StreamARN", arn}, {"MaxRecordSizeInKiB", 2048}});
+  for (const bool in_batch : {false, true}) {
+    EXPECT_EQ(put(2048 * 1024 - 1, in_batch).status, 200);
+    EXPECT_TRUE(
+        put(2048 * 1024, in_batch).message().ends_with("Member must have length less than or equal to 2097152"));
+  }
+  // What was put before is still read, a record of the largest size in a page of its own.
+  std::vector<std::size_t> sizes;
+  for (const Json& record : world.records("s"))
+    sizes.push_back(codec::base64::decode(record["Data"].get<std::string>())->size());
+  EXPECT_EQ(sizes, (std::vector<std::size_t>{kMost - 1, kMost - 1, 2048 * 1024 - 1, 2048 * 1024 - 1}));
 }
 
 TEST(PutRecord, PartitionKeysAreCountedInCodePoints) {

@@ -1,8 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
-#include "millrace/streams/streams.hpp"
+#include "millrace/streams/control.hpp"
 #include "support/run.hpp"
 
 namespace millrace::streams {
@@ -110,6 +111,111 @@ TEST_F(StreamsRestart, KeepsShardsTagsRetentionAndStatus) {
     EXPECT_EQ(after->shards[i]->log->id(), before->shards[i]->log->id());
   }
   EXPECT_EQ(streams->open_shards(), 3u);
+}
+
+TEST_F(StreamsRestart, KeepsSettings) {
+  create("set");
+  ASSERT_TRUE(run(streams->account().commit(true)));
+  ASSERT_TRUE(run(set_mode(*streams, "set", Mode::on_demand, 7)));
+  ASSERT_TRUE(run(set_warm_throughput(*streams, "set", 9)));
+  ASSERT_TRUE(run(set_record_size(*streams, "set", 2048)));
+  ASSERT_TRUE(run(set_metrics(*streams, "set", 0b101, true)));
+  ASSERT_TRUE(run(start_encryption(*streams, "set", "alias/aws/kinesis")));
+  ASSERT_TRUE(run(stop_encryption(*streams, "set")));
+  ASSERT_TRUE(run(set_policy(*streams, "set", "{\"a\": 1}")));
+  const Settings before = streams->find("set")->settings;
+  const Commitment committed = streams->account().commitment();
+  EXPECT_TRUE(before.key_until);
+  EXPECT_TRUE(committed.started);
+  crash();
+  EXPECT_EQ(streams->find("set")->settings, before);
+  EXPECT_EQ(streams->account().commitment(), committed);
+  ASSERT_TRUE(run(streams->account().commit(false)));
+  crash();
+  EXPECT_EQ(streams->account().commitment().end, *committed.started + Commitment::kLeast);
+  clock.advance(24h);
+  EXPECT_FALSE(streams->account().committed());
+}
+
+TEST_F(StreamsRestart, KeepsConsumersAndThatTheyComeAndGo) {
+  options.create_delay = 10s;
+  options.delete_delay = 20s;
+  restart();
+  create("read");
+  clock.advance(10s);
+  const auto made = run(register_consumer(*streams, "read", "a", {{"team", "web"}}));
+  ASSERT_TRUE(made);
+  ASSERT_TRUE(run(register_consumer(*streams, "read", "b", {})));
+  const Consumers before = streams->find("read")->consumers;
+  crash();
+  EXPECT_EQ(streams->find("read")->consumers, before);
+  EXPECT_EQ(streams->find("read")->consumers.find("a", clock.now())->status(clock.now()), ConsumerStatus::creating);
+  clock.advance(10s);
+  EXPECT_EQ(streams->find("read")->consumers.find("a", clock.now())->status(clock.now()), ConsumerStatus::active);
+  ASSERT_TRUE(run(set_policy(*streams, "read", "a", made->created_s, "{}")));
+  ASSERT_TRUE(run(deregister_consumer(*streams, "read", "a", made->created_s)));
+  crash();
+  EXPECT_EQ(streams->find("read")->consumers.find("a", clock.now())->status(clock.now()), ConsumerStatus::deleting);
+  EXPECT_EQ(streams->find("read")->consumers.count(clock.now()), 2u);
+  clock.advance(20s);
+  EXPECT_EQ(streams->find("read")->consumers.find("a", clock.now()), nullptr);
+  EXPECT_EQ(streams->find("read")->consumers.count(clock.now()), 1u);
+}
+
+TEST_F(StreamsRestart, AConsumersArnIsNotGivenAgainToOneOfItsName) {
+  create("read");
+  std::set<std::int64_t> seconds;
+  for (int i = 0; i < 5; ++i) {
+    const auto made = run(register_consumer(*streams, "read", "a", {}));
+    ASSERT_TRUE(made);
+    EXPECT_TRUE(seconds.insert(made->created_s).second);
+    ASSERT_TRUE(run(deregister_consumer(*streams, "read", "a", made->created_s)));
+    EXPECT_EQ(run(deregister_consumer(*streams, "read", "a", made->created_s)).error().code, Errc::consumer_not_found);
+    crash();
+  }
+}
+
+TEST_F(StreamsRestart, SettingsAndConsumersGoWithTheirStream) {
+  create("going");
+  ASSERT_TRUE(run(set_record_size(*streams, "going", 4096)));
+  ASSERT_TRUE(run(set_policy(*streams, "going", "{}")));
+  ASSERT_TRUE(run(register_consumer(*streams, "going", "a", {})));
+  ASSERT_TRUE(run(streams->remove("going")));
+  create("going");
+  crash();
+  EXPECT_EQ(streams->find("going")->settings, Settings{});
+  EXPECT_EQ(streams->find("going")->consumers, Consumers{});
+}
+
+TEST_F(StreamsRestart, AResetForgetsWhatIsSetOfTheAccount) {
+  ASSERT_TRUE(run(streams->account().commit(true)));
+  ASSERT_TRUE(run(streams->clear()));
+  EXPECT_FALSE(streams->account().committed());
+  crash();
+  EXPECT_EQ(streams->account().commitment(), Commitment{});
+}
+
+TEST_F(StreamsRestart, ChangesAtOnceAreAllKept) {
+  create("busy");
+  std::vector<test::Started<void>> all;
+  auto& context = **contexts.back();
+  const auto registered = [](Streams& streams, std::string name) -> awaitable<void> {
+    const auto made = co_await register_consumer(streams, "busy", std::move(name), {});
+    EXPECT_TRUE(made);
+  };
+  const auto measured = [](Streams& streams, int bit) -> awaitable<void> {
+    const auto made = co_await set_metrics(streams, "busy", static_cast<ShardMetrics>(1 << bit), true);
+    EXPECT_TRUE(made);
+  };
+  for (int i = 0; i < 7; ++i) {
+    all.push_back(test::start(context, registered(*streams, "c" + std::to_string(i))));
+    all.push_back(test::start(context, measured(*streams, i)));
+  }
+  test::run_until(context, [&] { return std::all_of(all.begin(), all.end(), [](auto& one) { return one.done(); }); });
+  for (auto& one : all) one.result();
+  crash();
+  EXPECT_EQ(streams->find("busy")->consumers.count(clock.now()), 7u);
+  EXPECT_EQ(streams->find("busy")->settings.metrics, kAllShardMetrics);
 }
 
 TEST_F(StreamsRestart, ReadsIteratorsOfAnEarlierRunAndRepeatsNone) {

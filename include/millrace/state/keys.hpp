@@ -6,11 +6,14 @@
 namespace millrace::state::keys {
 
 // ---- streams
-/// `<stream name>`: a stream with its tags, retention and shard map (JSON). The logs' ids follow from it.
+/// `<stream name>`: a stream with its tags, retention, settings, consumers and shard map (JSON). The logs' ids follow
+/// from it.
 inline constexpr std::string_view kStreams = "streams/";
 /// `<stream name>`: the creation second of the last shard of a deleted stream (decimal), while a new one of that name
 /// could get the same.
 inline constexpr std::string_view kStreamSeconds = "stream-seconds/";
+/// What is set of the account (JSON).
+inline constexpr std::string_view kAccount = "account";
 /// The key of shard iterators (base64).
 inline constexpr std::string_view kIteratorSecret = "iterators/secret";
 

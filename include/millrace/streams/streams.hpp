@@ -16,8 +16,10 @@
 #include "millrace/base/result.hpp"
 #include "millrace/log/engine.hpp"
 #include "millrace/state/store.hpp"
+#include "millrace/streams/account.hpp"
 #include "millrace/streams/iterator.hpp"
 #include "millrace/streams/sequence_number.hpp"
+#include "millrace/streams/settings.hpp"
 
 /// The Kinesis domain: streams and their shards. Knows nothing of HTTP or request bodies.
 namespace millrace::streams {
@@ -36,7 +38,18 @@ enum class Errc {
   scale_up,         ///< more than twice the open shards; detail is how many these are
   scale_down,       ///< less than half of them; the same
   scale_limit,      ///< more than kShardCountMax; the same
-  failed,           ///< state or log refused; detail says how
+  on_demand,        ///< such a stream's shards are not the user's to change
+  // Of consumers; detail is the name, the creation second, or the limit.
+  consumer_exists,
+  consumer_not_found,
+  consumer_not_active,
+  consumer_limit,      ///< that a stream can have
+  consumers_creating,  ///< too many at once in the account
+  // Of settings.
+  warm_needs_on_demand,   ///< a provisioned stream has no warm throughput
+  warm_needs_commitment,  ///< nor has one of an account without a commitment
+  no_policy,              ///< to be removed
+  failed,                 ///< state or log refused; detail says how
 };
 using Error = ErrorOf<Errc>;
 template <class T = void>
@@ -83,6 +96,8 @@ struct Stream {
   TimePoint settled;             ///< CREATING or UPDATING until then
   bool created_settled = false;  ///< the first transition (CREATING) is over: a pending one is UPDATING
   bool deleting = false;
+  Settings settings;
+  Consumers consumers;
   std::chrono::hours retention{24};
   /// Records that arrived before were past a shorter retention: they never come back.
   TimePoint records_since{};
@@ -116,6 +131,9 @@ inline constexpr std::uint32_t kShardCountMax = 10'000;
 struct Options {
   std::chrono::milliseconds create_delay{0}, update_delay{0}, delete_delay{0};
   std::uint32_t shards_max = 20'000;  ///< in all
+  /// Sees to it that records can be sealed, before a stream is encrypted; false: they cannot be. Nothing: nothing is to
+  /// be done for it.
+  std::function<awaitable<bool>()> prepare_sealing{};
 };
 
 struct CreateStream {
@@ -123,6 +141,7 @@ struct CreateStream {
   std::uint32_t shard_count = 1;
   Tags tags;
   std::chrono::hours retention{24};
+  Settings settings{};
 };
 
 /// All streams of the account. Thread-safe; find() is cheap and never waits.
@@ -154,12 +173,18 @@ class Streams {
   /// @param target  half to twice of them, and at most kShardCountMax
   virtual awaitable<Result<std::uint32_t>> set_shard_count(std::string name, std::uint32_t target) = 0;
 
-  /// Removes every stream (reset).
+  /// Applies `edit` to a copy of the stream and keeps it; again from the start when another change came between. What
+  /// it gives as an error is given back, and nothing is changed. It does not touch shards.
+  using Edit = std::function<std::optional<Error>(Stream&)>;
+  virtual awaitable<Result<StreamRef>> change(std::string name, Edit edit) = 0;
+  /// Removes every stream, and what is set of the account (reset).
   virtual awaitable<Result<>> clear() = 0;
 
   virtual const IteratorCodec& iterators() const noexcept = 0;
   virtual log::Engine& engine() noexcept = 0;
   virtual Clock& clock() noexcept = 0;
+  virtual const Options& options() const noexcept = 0;
+  virtual Account& account() noexcept = 0;
 };
 
 /// Takes up what the store holds of an earlier run: the logs of its streams are opened, or made where the engine has

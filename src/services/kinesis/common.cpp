@@ -72,8 +72,8 @@ TagCharacters tag_characters(std::string_view text) noexcept {
 }
 
 // AWS checks characters twice, with two texts; a percent sign passes the first check and fails the second.
-std::optional<ServiceError> tag_character_error(const Environment& environment, std::string_view stream,
-                                                TagCharacters found, std::string_view change) {
+std::optional<ServiceError> tag_character_error(const std::string& subject, TagCharacters found,
+                                                std::string_view change) {
   switch (found) {
     case TagCharacters::good:
       return std::nullopt;
@@ -83,7 +83,7 @@ std::optional<ServiceError> tag_character_error(const Environment& environment, 
           "@.");
     case TagCharacters::percent:
       return invalid_argument(
-          "Failed to " + std::string(change) + " s" + stream_text(environment, stream) +
+          "Failed to " + std::string(change) + " " + subject +
           " because some tags contained illegal characters. The allowed characters are Unicode letters, "
           "white-spaces, '_',',','/','=','+','-','@'.");
   }
@@ -148,6 +148,8 @@ ServiceError shard_id_unknown(const Environment& environment, std::string_view s
 
 ServiceError to_service_error(const streams::Error& error, const Environment& environment, const Subject& subject) {
   const std::string stream = stream_text(environment, subject.stream);
+  const std::string consumer = "consumer " + std::string(subject.consumer) + " under stream " +
+                               std::string(subject.stream) + " , account " + environment.account_id;
   switch (error.code) {
     case streams::Errc::exists:
       return {"ResourceInUseException", 400, "S" + stream + " already exists."};
@@ -165,8 +167,9 @@ ServiceError to_service_error(const streams::Error& error, const Environment& en
                   "(http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for "
                   "current limits and how to request higher limits."};
     case streams::Errc::too_many_tags:
-      return invalid_argument("Failed to add tags to s" + stream +
-                              " because a given stream cannot have more than 50 tags associated with it.");
+      return invalid_argument("Failed to add tags to " + (subject.consumer.empty() ? "s" + stream : consumer) +
+                              " because a given " + (subject.consumer.empty() ? "stream" : "consumer") +
+                              " cannot have more than 50 tags associated with it.");
     case streams::Errc::retention_order: {
       const std::string wanted = std::to_string(subject.retention_wanted.count());
       const std::string now = std::to_string(subject.retention_now.count());
@@ -205,6 +208,36 @@ ServiceError to_service_error(const streams::Error& error, const Environment& en
               what + " Current open shard count: " + error.detail +
                   ", Target shard count: " + std::to_string(subject.target_shards)};
     }
+    case streams::Errc::on_demand:
+      return {"ValidationException", 400, "Request is invalid. S" + stream + " is in On-Demand mode."};
+    case streams::Errc::consumer_exists:
+      return {"ResourceInUseException", 400, "C" + consumer.substr(1) + " already exists."};
+    case streams::Errc::consumer_not_found:
+      return {"ResourceNotFoundException", 400,
+              "Consumer " + std::string(subject.consumer) + ", account " + environment.account_id + " not found."};
+    case streams::Errc::consumer_not_active:
+      return {"ResourceInUseException", 400,
+              "Consumer " + std::string(subject.consumer) + " with creation timestamp " + error.detail +
+                  " under stream: " + std::string(subject.stream) + " , account " + environment.account_id +
+                  " is not in ACTIVE status."};
+    case streams::Errc::consumer_limit:
+      return {"LimitExceededException", 400,
+              "S" + stream + " cannot have more than " + error.detail + " registered consumers."};
+    case streams::Errc::consumers_creating:
+      return {"LimitExceededException", 400,
+              "Account " + environment.account_id + " cannot have more than " + error.detail +
+                  " consumers in state CREATING."};
+    case streams::Errc::warm_needs_on_demand:
+      return {"ValidationException", 400,
+              "Request is invalid. S" + stream + " is in Provisioned mode, which has no warm throughput."};
+    case streams::Errc::warm_needs_commitment:
+      return {
+          "ValidationException", 400,
+          "Request is invalid. Warm throughput needs MinimumThroughputBillingCommitment to be enabled for account " +
+              environment.account_id + "."};
+    case streams::Errc::no_policy:
+      return {"ResourceNotFoundException", 400,
+              "No resource policy found for resource ARN " + std::string(subject.resource_arn) + "."};
     case streams::Errc::failed:
       return {"InternalFailure", 500, ""};
   }
@@ -272,23 +305,32 @@ void visit_listed_shards(const streams::Stream& stream, std::int64_t after, Time
   }
 }
 
-std::optional<ServiceError> check_tags(const Environment& environment, std::string_view stream,
-                                       const streams::Tags& tags) {
+std::optional<ServiceError> check_tags_of(const std::string& subject, const streams::Tags& tags) {
   TagCharacters worst = TagCharacters::good;
   for (const auto& [key, value] : tags) worst = std::max({worst, tag_characters(key), tag_characters(value)});
-  if (auto error = tag_character_error(environment, stream, worst, "add tags to")) return error;
+  if (auto error = tag_character_error(subject, worst, "add tags to")) return error;
   for (const auto& [key, value] : tags)
     if (reserved_tag(key))
-      return invalid_argument("Failed to add tags to s" + stream_text(environment, stream) +
+      return invalid_argument("Failed to add tags to " + subject +
                               " because tag keys that start with 'aws:' are reserved.");
   return std::nullopt;
 }
 
-std::optional<ServiceError> check_tag_keys_to_remove(const Environment& environment, std::string_view stream,
-                                                     const std::vector<std::string>& keys) {
+std::optional<ServiceError> check_tag_keys_to_remove_from(const std::string& subject,
+                                                          const std::vector<std::string>& keys) {
   TagCharacters worst = TagCharacters::good;
   for (const std::string& key : keys) worst = std::max(worst, tag_characters(key));
-  return tag_character_error(environment, stream, worst, "remove tags from");
+  return tag_character_error(subject, worst, "remove tags from");
+}
+
+std::optional<ServiceError> check_tags(const Environment& environment, std::string_view stream,
+                                       const streams::Tags& tags) {
+  return check_tags_of("s" + stream_text(environment, stream), tags);
+}
+
+std::optional<ServiceError> check_tag_keys_to_remove(const Environment& environment, std::string_view stream,
+                                                     const std::vector<std::string>& keys) {
+  return check_tag_keys_to_remove_from("s" + stream_text(environment, stream), keys);
 }
 
 // Base64 of `1 <issued ms> <listing>\n<after>`: opaque to clients, and nothing in it is worth forging.

@@ -57,6 +57,7 @@ struct Subject {
   std::string_view adjacent_shard{}, hash_key{};  ///< of a reshard
   std::optional<streams::HashRange> hash_keys{};
   std::int32_t target_shards = 0;
+  std::string_view consumer{}, resource_arn{};
 };
 /// One switch a layer: what a domain error is called on the wire.
 ServiceError to_service_error(const streams::Error& error, const Environment& environment, const Subject& subject);
@@ -109,7 +110,16 @@ struct EnhancedMonitoringOutput {
 inline constexpr auto kEnhancedMonitoringFields =
     fields(field<&EnhancedMonitoringOutput::metrics>("ShardLevelMetrics"));
 
-/// AWS's rules for tags beyond the lengths of their texts.
+struct TagOutput {
+  std::string key, value;
+};
+inline constexpr auto kTagFields = fields(field<&TagOutput::key>("Key"), field<&TagOutput::value>("Value"));
+
+/// AWS's rules for tags beyond the lengths of their texts; `subject` is what has them, as errors name it.
+std::optional<ServiceError> check_tags_of(const std::string& subject, const streams::Tags& tags);
+std::optional<ServiceError> check_tag_keys_to_remove_from(const std::string& subject,
+                                                          const std::vector<std::string>& keys);
+/// The same of a stream's tags.
 std::optional<ServiceError> check_tags(const Environment& environment, std::string_view stream,
                                        const streams::Tags& tags);
 std::optional<ServiceError> check_tag_keys_to_remove(const Environment& environment, std::string_view stream,

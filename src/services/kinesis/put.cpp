@@ -87,6 +87,7 @@ void route_all(const streams::Stream& stream, PutScratch& s) {
 
 // Lays all records out in batches, lane by lane. False: bad base64.
 bool build_batches(PutScratch& s) {
+  const std::uint16_t flags = s.sealed ? log::kSealedRecord : 0;
   std::size_t bytes = 0;
   for (const PutEntry& entry : s.entries)
     bytes +=
@@ -116,7 +117,7 @@ bool build_batches(PutScratch& s) {
       } else if (size != 0) {
         std::memcpy(at, entry.data.data(), size);
       }
-      s.builder.finish_record(size);
+      s.builder.finish_record(size, flags);
       ++s.batches.back().count;
       s.ends.push_back(static_cast<std::uint32_t>(s.builder.batch_bytes()));
     }
@@ -172,6 +173,7 @@ std::optional<PutFailure> put_all(const Environment& environment, streams::Strea
   s.held.clear();
   s.ended.clear();
   if (!hash_all(s)) return PutFailure::bad_hash;
+  s.sealed = stream->settings.key_id && stream->settings.encrypts(environment.clock.now());
   route_all(*stream, s);
   if (!build_batches(s)) return PutFailure::bad_base64;
 
@@ -244,12 +246,12 @@ ServiceError explicit_hash_error(std::string_view hash) {
       std::string(hash));
 }
 
-ServiceError record_too_large(std::string_view path, std::size_t data_bytes) {
+ServiceError record_too_large(std::string_view path, std::size_t data_bytes, std::size_t bytes_max) {
   const std::string size = std::to_string(data_bytes);
   return {"ValidationException", 400,
           "1 validation error detected: Value 'java.nio.HeapByteBuffer[pos=0 lim=" + size + " cap=" + size + "]' at '" +
               std::string(path) + "' failed to satisfy constraint: Member must have length less than or equal to " +
-              std::to_string(kRecordBytesMax)};
+              std::to_string(bytes_max)};
 }
 
 awaitable<void> await_commits(Context& context, std::span<const log::Ticket> open, Reply& reply) {

@@ -13,10 +13,12 @@
 /// arrays that a thread keeps.
 namespace millrace::services::kinesis {
 
-inline constexpr std::size_t kRecordsMax = 500;                   ///< of one PutRecords
-inline constexpr std::size_t kRecordBytesMax = 1024 * 1024;       ///< data and partition key
-inline constexpr std::size_t kRequestBytesMax = 5 * 1024 * 1024;  ///< data and partition keys of one PutRecords
-inline constexpr std::size_t kKeyCharsMax = 256;                  ///< code points
+inline constexpr std::size_t kRecordsMax = 500;  ///< of one PutRecords
+/// Data and partition key of a record of any stream; what a stream takes is Settings::record_bytes_max().
+inline constexpr std::size_t kRecordBytesMax = std::size_t{streams::kRecordKibMax} * 1024;
+static_assert(kRecordBytesMax <= log::kRecordBytesMax);
+inline constexpr std::size_t kRequestBytesMax = 10 * 1024 * 1024;  ///< data and partition keys of one PutRecords
+inline constexpr std::size_t kKeyCharsMax = 256;                   ///< code points
 
 /// A record to put; the views live until put_all() returns.
 struct PutEntry {
@@ -47,6 +49,7 @@ struct PutScratch {
   std::vector<Placed> placed;            ///< out: one for each entry
   std::vector<log::Ticket> open;         ///< out: what committed() must be awaited for
   std::string_view offending_hash;       ///< out: with bad_hash
+  bool sealed = false;                   ///< out: the stream is encrypted
   std::vector<streams::StreamRef> held;  ///< keeps the shards of `placed` alive
 
   struct Lane {
@@ -179,7 +182,7 @@ inline bool key_fits(std::string_view key) noexcept {
 /// For the slow way: the stream to put to, or why there is none.
 Outcome<streams::StreamRef> find_stream_to_put(Context& context, const StreamSelector& selector);
 ServiceError explicit_hash_error(std::string_view hash);
-/// For records whose data fits but not together with their key.
-ServiceError record_too_large(std::string_view path, std::size_t data_bytes);
+/// For records whose data does not fit into those of the stream, or not together with their key.
+ServiceError record_too_large(std::string_view path, std::size_t data_bytes, std::size_t bytes_max);
 
 }  // namespace millrace::services::kinesis

@@ -6,7 +6,7 @@ namespace millrace::services::kinesis {
 namespace {
 
 struct Input {
-  std::optional<bool> enforce_consumer_deletion;  // there are no registered consumers that could stand in the way
+  std::optional<bool> enforce_consumer_deletion;
   StreamSelector stream;
 };
 constexpr auto kInput =
@@ -16,6 +16,11 @@ awaitable<Outcome<NoOutput>> delete_stream(Context& context, Input in) {
   const Outcome<streams::StreamRef> stream = find_stream(context, in.stream);
   if (!stream) co_return stream.error();
   const std::string name = (*stream)->name;
+  const TimePoint now = context.environment.clock.now();
+  if (!in.enforce_consumer_deletion.value_or(false) && (*stream)->consumers.count(now) != 0)
+    co_return ServiceError{"ResourceInUseException", 400,
+                           "Stream " + name + " under account " + context.environment.account_id +
+                               " has registered consumers; EnforceConsumerDeletion deletes them too."};
   streams::Result<> removed = co_await context.environment.streams.remove(name);
   if (!removed) co_return to_service_error(removed.error(), context.environment, {.stream = name});
   co_return NoOutput{};

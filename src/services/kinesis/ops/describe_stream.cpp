@@ -2,7 +2,7 @@
 // Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_DescribeStream.html
 #include <algorithm>
 
-#include "services/kinesis/common.hpp"
+#include "services/kinesis/settings.hpp"
 
 namespace millrace::services::kinesis {
 namespace {
@@ -20,22 +20,22 @@ constexpr auto kInput = fields(field<&Input::limit>("Limit", within(1, 10'000)),
 
 struct Description {
   std::string name, arn, status;
-  StreamModeOutput mode;
+  SettingsOutput settings;
   std::vector<ShardOutput> shards;
   bool more = false;
   std::int32_t retention_hours = 0;
   TimePoint created;
-  std::vector<EnhancedMonitoringOutput> monitoring;
-  std::string encryption = "NONE";
 };
 constexpr auto kDescription = fields(
     field<&Description::name>("StreamName"), field<&Description::arn>("StreamARN"),
-    field<&Description::status>("StreamStatus"), field<&Description::mode>("StreamModeDetails", of(kStreamModeFields)),
+    field<&Description::status>("StreamStatus"),
+    field<&Description::settings, &SettingsOutput::mode>("StreamModeDetails", of(kStreamModeFields)),
     field<&Description::shards>("Shards", of(kShardFields)), field<&Description::more>("HasMoreShards"),
     field<&Description::retention_hours>("RetentionPeriodHours"),
     field<&Description::created>("StreamCreationTimestamp"),
-    field<&Description::monitoring>("EnhancedMonitoring", of(kEnhancedMonitoringFields)),
-    field<&Description::encryption>("EncryptionType"));
+    field<&Description::settings, &SettingsOutput::monitoring>("EnhancedMonitoring", of(kEnhancedMonitoringFields)),
+    field<&Description::settings, &SettingsOutput::encryption>("EncryptionType"),
+    field<&Description::settings, &SettingsOutput::key_id>("KeyId"));
 struct Output {
   Description description;
 };
@@ -59,7 +59,7 @@ awaitable<Outcome<Output>> describe_stream(Context& context, Input in) {
   description.status = streams::status_name(stream.status(now));
   description.retention_hours = static_cast<std::int32_t>(stream.retention.count());
   description.created = stream.created;
-  description.monitoring.emplace_back();
+  description.settings = settings_output(stream, now);
   const auto limit = static_cast<std::size_t>(std::min(in.limit.value_or(kPageMax), kPageMax));
   const auto add = [&](const streams::Shard& shard) {
     description.more = description.shards.size() == limit;

@@ -1,6 +1,6 @@
 // DescribeStreamSummary: a stream without its shards.
 // Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_DescribeStreamSummary.html
-#include "services/kinesis/common.hpp"
+#include "services/kinesis/settings.hpp"
 
 namespace millrace::services::kinesis {
 namespace {
@@ -12,22 +12,23 @@ constexpr auto kInput = fields(stream_selector<&Input::stream>());
 
 struct Summary {
   std::string name, arn, status;
-  StreamModeOutput mode;
+  SettingsOutput settings;
   std::int32_t retention_hours = 0;
   TimePoint created;
-  std::vector<EnhancedMonitoringOutput> monitoring;
-  std::string encryption = "NONE";
   std::int32_t open_shards = 0;
   std::int32_t consumers = 0;
-  std::int32_t record_kib_max = 1024;
+  std::optional<WarmThroughputOutput> warm;
+  std::int32_t record_kib_max = 0;
 };
 constexpr auto kSummary = fields(
     field<&Summary::name>("StreamName"), field<&Summary::arn>("StreamARN"), field<&Summary::status>("StreamStatus"),
-    field<&Summary::mode>("StreamModeDetails", of(kStreamModeFields)),
+    field<&Summary::settings, &SettingsOutput::mode>("StreamModeDetails", of(kStreamModeFields)),
     field<&Summary::retention_hours>("RetentionPeriodHours"), field<&Summary::created>("StreamCreationTimestamp"),
-    field<&Summary::monitoring>("EnhancedMonitoring", of(kEnhancedMonitoringFields)),
-    field<&Summary::encryption>("EncryptionType"), field<&Summary::open_shards>("OpenShardCount"),
-    field<&Summary::consumers>("ConsumerCount"), field<&Summary::record_kib_max>("MaxRecordSizeInKiB"));
+    field<&Summary::settings, &SettingsOutput::monitoring>("EnhancedMonitoring", of(kEnhancedMonitoringFields)),
+    field<&Summary::settings, &SettingsOutput::encryption>("EncryptionType"),
+    field<&Summary::settings, &SettingsOutput::key_id>("KeyId"), field<&Summary::open_shards>("OpenShardCount"),
+    field<&Summary::consumers>("ConsumerCount"), field<&Summary::warm>("WarmThroughput", of(kWarmThroughputFields)),
+    field<&Summary::record_kib_max>("MaxRecordSizeInKiB"));
 struct Output {
   Summary summary;
 };
@@ -46,7 +47,10 @@ awaitable<Outcome<Output>> describe_stream_summary(Context& context, Input in) {
   summary.status = streams::status_name(status);
   summary.retention_hours = static_cast<std::int32_t>(stream.retention.count());
   summary.created = stream.created;
-  summary.monitoring.emplace_back();
+  summary.settings = settings_output(stream, now);
+  summary.warm = warm_throughput_output(stream, now);
+  summary.record_kib_max = static_cast<std::int32_t>(stream.settings.record_kib_max);
+  summary.consumers = static_cast<std::int32_t>(stream.consumers.count(now));
   if (status != streams::Status::creating) summary.open_shards = static_cast<std::int32_t>(stream.open_shards());
   co_return out;
 }

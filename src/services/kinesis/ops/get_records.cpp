@@ -73,6 +73,7 @@ struct JsonRecords {
   static constexpr std::string_view kNumber = R"({"SequenceNumber":")",
                                     kArrival = R"(","ApproximateArrivalTimestamp":)";
   static constexpr std::string_view kData = R"(,"Data":)", kKey = R"(,"PartitionKey":)", kClose = "}", kBetween = ",";
+  static constexpr std::string_view kSealed = R"(,"EncryptionType":"KMS")", kNumberOfSealed = kNumber;
   static constexpr std::size_t kSlack = codec::base64::kSlack;  // that writing data may touch behind it
 
   static std::size_t write_time(std::int64_t ms, char* out) noexcept {
@@ -97,6 +98,10 @@ struct CborRecords {
   static constexpr Wire kWire = Wire::cbor;
   static_assert(codec::Decimal56::kDigits == 0x38 && kEpochTag == 1);
   static constexpr std::string_view kNumber = "\xa4\x6eSequenceNumber\x78\x38",
+                                    kNumberOfSealed = "\xa5\x6eSequenceNumber\x78\x38",
+                                    kSealed =
+                                        "\x6e"
+                                        "EncryptionType\x63KMS",
                                     kArrival =
                                         "\x78\x1b"
                                         "ApproximateArrivalTimestamp\xc1",
@@ -148,7 +153,8 @@ class RecordPieces final : public Pieces {
       log::RecordView record{};
       for (std::uint32_t i = 0; i < run.count; ++i) {
         at = log::read_record(at, record);
-        size_ += arrival.of(record.arrival_ms).size() + Form::data_size(record.data) + Form::key_size(record.key);
+        size_ += arrival.of(record.arrival_ms).size() + Form::data_size(record.data) + Form::key_size(record.key) +
+                 (sealed(record) ? Form::kSealed.size() : 0);
       }
       last_arrival_ms_ = record.arrival_ms;
     }
@@ -206,16 +212,18 @@ class RecordPieces final : public Pieces {
     else
       sequence_.next(record.arrival_ms);
     const std::string_view arrival = arrival_.of(record.arrival_ms);
-    char* const begin = out.prepare(Form::kBetween.size() + kFixedBytes + arrival.size() +
-                                    Form::data_size(record.data) + Form::kSlack + Form::key_size(record.key));
+    char* const begin =
+        out.prepare(Form::kBetween.size() + kFixedBytes + arrival.size() + Form::data_size(record.data) + Form::kSlack +
+                    Form::key_size(record.key) + Form::kSealed.size());
     char* at = begin;
     if (run_ != 0 || rendered_ != 0) at = put(at, Form::kBetween);
-    at = put(at, Form::kNumber);
+    at = put(at, sealed(record) ? Form::kNumberOfSealed : Form::kNumber);
     sequence_.write(at);
     at = put(at + codec::Decimal56::kDigits, Form::kArrival);
     at = put(put(at, arrival), Form::kData);
     at = Form::write_data(record.data, at);
     at = Form::write_key(record.key, put(at, Form::kKey));
+    if (sealed(record)) at = put(at, Form::kSealed);
     at = put(at, Form::kClose);
     ++rendered_;
     const auto size = static_cast<std::size_t>(at - begin);
@@ -223,6 +231,9 @@ class RecordPieces final : public Pieces {
     return size;
   }
 
+  static bool sealed(const log::RecordView& record) noexcept { return (record.flags & log::kSealedRecord) != 0; }
+
+  static_assert(Form::kNumber.size() == Form::kNumberOfSealed.size());
   static constexpr std::size_t kFixedBytes = Form::kNumber.size() + codec::Decimal56::kDigits + Form::kArrival.size() +
                                              Form::kData.size() + Form::kKey.size() + Form::kClose.size();
 

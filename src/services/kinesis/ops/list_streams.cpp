@@ -50,9 +50,9 @@ awaitable<Outcome<Output>> list_streams(Context& context, Input in) {
   const TimePoint now = environment.clock.now();
   for (const streams::StreamRef& stream : found) {
     out.names.push_back(stream->name);
-    out.summaries.push_back({stream->name, stream_arn(environment, stream->name),
-                             std::string(streams::status_name(stream->status(now))), StreamModeOutput{},
-                             stream->created});
+    out.summaries.push_back(
+        {stream->name, stream_arn(environment, stream->name), std::string(streams::status_name(stream->status(now))),
+         StreamModeOutput{std::string(streams::mode_name(stream->settings.mode))}, stream->created});
   }
   if (out.more) out.next_token = write_page_token(environment, {"ListStreams", found.back()->name});
   co_return out;

@@ -14,15 +14,11 @@ constexpr auto kInput =
     fields(field<&Input::limit>("Limit", within(1, 50)), field<&Input::after>("ExclusiveStartTagKey", length(1, 128)),
            stream_selector<&Input::stream>());
 
-struct Tag {
-  std::string key, value;
-};
-constexpr auto kTag = fields(field<&Tag::key>("Key"), field<&Tag::value>("Value"));
 struct Output {
-  std::vector<Tag> tags;
+  std::vector<TagOutput> tags;
   bool more = false;
 };
-constexpr auto kOutput = fields(field<&Output::tags>("Tags", of(kTag)), field<&Output::more>("HasMoreTags"));
+constexpr auto kOutput = fields(field<&Output::tags>("Tags", of(kTagFields)), field<&Output::more>("HasMoreTags"));
 
 awaitable<Outcome<Output>> list_tags_for_stream(Context& context, Input in) {
   const Outcome<streams::StreamRef> stream = find_stream(context, in.stream);

@@ -66,17 +66,20 @@ void render(PutScratch& scratch, Buffer& out, Wire wire) {
   write_sequence_number(scratch, 0, number);
   if (wire == Wire::cbor) {
     codec::CborWriter writer(out);
-    writer.begin_map(2);
+    writer.begin_map(scratch.sealed ? 3 : 2);
     writer.text("ShardId");
     writer.text(shard);
     writer.text("SequenceNumber");
-    return writer.text({number, sizeof number});
+    writer.text({number, sizeof number});
+    if (!scratch.sealed) return;
+    writer.text("EncryptionType");
+    return writer.text("KMS");
   }
   out.append(R"({"ShardId":")");
   out.append(shard);
   out.append(R"(","SequenceNumber":")");
   out.append({number, sizeof number});
-  out.append(R"("})");
+  out.append(scratch.sealed ? R"(","EncryptionType":"KMS"})" : R"("})");
 }
 
 void put_record_now(Context& context, std::string_view body, Reply& reply, std::vector<log::Ticket>& open) {
@@ -90,6 +93,7 @@ void put_record_now(Context& context, std::string_view body, Reply& reply, std::
   const bool read = context.wire == Wire::json ? read_entry<JsonBody>(body, plain, after, view)
                                                : read_entry<CborBody>(body, plain, after, view);
   if (read) stream = view.find(environment);
+  if (stream && entry_bytes(plain) > stream->settings.record_bytes_max()) stream = nullptr;
   if (stream && after.data() && check_ordering(environment, *stream, after)) stream = nullptr;
   if (stream) {
     scratch->entries.push_back(plain);
@@ -98,16 +102,16 @@ void put_record_now(Context& context, std::string_view body, Reply& reply, std::
   Input in;
   if (!stream || (failure && *failure != PutFailure::no_stream)) {
     if ((reply.error = decode(body, kInput, &in, Dialect{}, context.wire))) return;
-    if (in.data.bytes.size() + in.key.size() > kRecordBytesMax) {
-      reply.error = record_too_large("data", in.data.bytes.size());
-      return;
-    }
     Outcome<streams::StreamRef> found = find_stream_to_put(context, in.stream);
     if (!found) {
       reply.error = found.error();
       return;
     }
     stream = *found;
+    if (const std::size_t most = stream->settings.record_bytes_max(); in.data.bytes.size() + in.key.size() > most) {
+      reply.error = record_too_large("data", in.data.bytes.size(), most);
+      return;
+    }
     if (in.after && (reply.error = check_ordering(environment, *stream, *in.after))) return;
     scratch->entries.clear();
     scratch->entries.push_back(

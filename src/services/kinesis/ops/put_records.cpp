@@ -1,5 +1,6 @@
 // PutRecords: up to 500 records into a stream in one call; each succeeds or fails by itself.
 // Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
+#include <algorithm>
 #include <cstring>
 
 #include "services/kinesis/put.hpp"
@@ -27,7 +28,7 @@ constexpr auto kInput =
 // The plain case, which is nearly every request: valid, without escapes or repeated members. False leaves the request
 // to the table-driven decoder, which finds the same entries or the exact error.
 template <class Body>
-bool read_entries(std::string_view bytes, PutScratch& scratch, StreamView& stream) {
+bool read_entries(std::string_view bytes, PutScratch& scratch, StreamView& stream, std::size_t& largest) {
   Body body(bytes);
   std::string_view name;
   bool seen = false;
@@ -64,7 +65,7 @@ bool read_entries(std::string_view bytes, PutScratch& scratch, StreamView& strea
       if (!entry.data.data() || !key_fits(entry.key)) return false;
       if (entry.explicit_hash.data() && !matches_hash_key(entry.explicit_hash)) return false;
       const std::size_t size = entry_bytes(entry);
-      if (size > kRecordBytesMax) return false;
+      largest = std::max(largest, size);
       total += size;
     }
   }
@@ -72,16 +73,17 @@ bool read_entries(std::string_view bytes, PutScratch& scratch, StreamView& strea
 }
 
 // The members checked together, after each by itself.
-std::optional<ServiceError> check_sizes(const Input& in) {
+std::optional<ServiceError> check_sizes(const Input& in, std::size_t record_bytes_max) {
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < in.records.size(); ++i) {
     const Entry& entry = in.records[i];
     const std::size_t size = entry.data.bytes.size() + entry.key.size();
-    if (size > kRecordBytesMax)
-      return record_too_large("records." + std::to_string(i + 1) + ".member.data", entry.data.bytes.size());
+    if (size > record_bytes_max)
+      return record_too_large("records." + std::to_string(i + 1) + ".member.data", entry.data.bytes.size(),
+                              record_bytes_max);
     bytes += size;
   }
-  if (bytes > kRequestBytesMax) return invalid_argument("Records size exceeds 5 MB limit");
+  if (bytes > kRequestBytesMax) return invalid_argument("Records size exceeds 10 MB limit");
   return std::nullopt;
 }
 
@@ -105,14 +107,14 @@ struct JsonFrame {
   static constexpr std::string_view kBetween = ",";
   static constexpr std::size_t kIdHeadMax = 0;
   static char* begin_id(std::size_t, char* at) { return at; }
-  static void open(std::size_t failed, std::size_t, Buffer& out) {
+  static void open(std::size_t failed, std::size_t, bool, Buffer& out) {
     out.append(R"({"FailedRecordCount":)");
     out.append(std::to_string(failed));
     out.append(R"(,"Records":[)");
   }
-  static void close(Buffer& out) {
+  static void close(bool sealed, Buffer& out) {
     out.data()[out.size() - 1] = ']';  // in the last comma's place
-    out.append("}");
+    out.append(sealed ? R"(,"EncryptionType":"KMS"})" : "}");
   }
 };
 struct CborFrame {
@@ -121,15 +123,20 @@ struct CborFrame {
   static constexpr std::string_view kBetween = "";
   static constexpr std::size_t kIdHeadMax = 9;
   static char* begin_id(std::size_t size, char* at) { return codec::write_cbor_head(codec::CborMajor::text, size, at); }
-  static void open(std::size_t failed, std::size_t records, Buffer& out) {
+  static void open(std::size_t failed, std::size_t records, bool sealed, Buffer& out) {
     codec::CborWriter writer(out);
-    writer.begin_map(2);
+    writer.begin_map(sealed ? 3 : 2);
     writer.text("FailedRecordCount");
     writer.integer(static_cast<std::int64_t>(failed));
     writer.text("Records");
     writer.begin_array(records);
   }
-  static void close(Buffer&) {}
+  static void close(bool sealed, Buffer& out) {
+    if (!sealed) return;
+    codec::CborWriter writer(out);
+    writer.text("EncryptionType");
+    writer.text("KMS");
+  }
 };
 
 template <class Frame>
@@ -138,7 +145,7 @@ void render(Context& context, const streams::Stream& stream, PutScratch& scratch
   std::size_t failed = 0;
   for (const Placed& placed : scratch.placed) failed += placed.error.has_value();
   out.reserve(out.size() + 64 + scratch.placed.size() * kUsualBytes);
-  Frame::open(failed, scratch.placed.size(), out);
+  Frame::open(failed, scratch.placed.size(), scratch.sealed, out);
   for (std::size_t i = 0; i < scratch.placed.size(); ++i) {
     const Placed& placed = scratch.placed[i];
     if (placed.error) {
@@ -163,7 +170,7 @@ void render(Context& context, const streams::Stream& stream, PutScratch& scratch
     put(Frame::kClose);
     out.commit(static_cast<std::size_t>(at - begin));
   }
-  Frame::close(out);
+  Frame::close(scratch.sealed, out);
 }
 
 // All but the wait for commits: nothing here suspends. What has to be waited for goes to `open`.
@@ -173,14 +180,15 @@ void put_records_now(Context& context, std::string_view body, Reply& reply, std:
   StreamView view;
   streams::StreamRef stream;
   std::optional<PutFailure> failure;
-  const bool read = context.wire == Wire::json ? read_entries<JsonBody>(body, *scratch, view)
-                                               : read_entries<CborBody>(body, *scratch, view);
+  std::size_t largest = 0;
+  const bool read = context.wire == Wire::json ? read_entries<JsonBody>(body, *scratch, view, largest)
+                                               : read_entries<CborBody>(body, *scratch, view, largest);
   if (read) stream = view.find(environment);
+  if (stream && largest > stream->settings.record_bytes_max()) stream = nullptr;
   if (stream) failure = put_all(environment, stream, *scratch);
   Input in;
   if (!stream || (failure && *failure != PutFailure::no_stream)) {
     reply.error = decode(body, kInput, &in, Dialect{}, context.wire);
-    if (!reply.error) reply.error = check_sizes(in);
     if (reply.error) return;
     Outcome<streams::StreamRef> found = find_stream_to_put(context, in.stream);
     if (!found) {
@@ -188,6 +196,7 @@ void put_records_now(Context& context, std::string_view body, Reply& reply, std:
       return;
     }
     stream = *found;
+    if ((reply.error = check_sizes(in, stream->settings.record_bytes_max()))) return;
     scratch->entries.clear();
     for (const Entry& entry : in.records)
       scratch->entries.push_back({entry.key, entry.data.bytes,
