@@ -8,6 +8,7 @@
 #include "app/start_error.hpp"
 #include "millrace/base/log.hpp"
 #include "millrace/config/declare.hpp"
+#include "millrace/config/local_keys.hpp"
 #include "millrace/front/front.hpp"
 
 namespace millrace::app {
@@ -111,8 +112,14 @@ awaitable<void> House::open() {
   stream_options.create_delay = config_.stream_create_delay;
   stream_options.update_delay = config_.stream_update_delay;
   stream_options.delete_delay = config_.stream_delete_delay;
+  stream_options.prepare_sealing = [this] { return prepare_sealing(); };
   streams_ = co_await streams::make_streams(clock_, *random_, *store_, *engine_, stream_options);
   engine_->forget_unopened();
+  const std::vector<streams::StreamRef> all = streams_->list({}, SIZE_MAX);
+  if (std::any_of(all.begin(), all.end(), [](const auto& stream) { return stream->settings.key_id.has_value(); })) {
+    const bool ready = co_await prepare_sealing();
+    if (!ready) throw StartError("a stream is encrypted, and there is no key to seal its records with");
+  }
 
   objects_ = objects::make_tree(*files_, file_threads_, config_.data_dir / "s3", /*sync=*/durable());
 
@@ -167,6 +174,15 @@ awaitable<void> House::open() {
   auto notices = co_await config::apply(config_, *gateway_, *services_);
   if (!notices) throw ConfigError(notices.error());
   for (const std::string& notice : *notices) logging::warn(notice);
+}
+
+awaitable<bool> House::prepare_sealing() {
+  if (!config_.local_keys) co_return true;
+  config::Result<> ready;
+  auto work = [&] { ready = config_.local_keys->prepare(*random_); };
+  co_await file_threads_.run(work);
+  if (!ready) logging::error("streams cannot be encrypted", {{"error", ready.error().detail}});
+  co_return ready.has_value();
 }
 
 awaitable<std::string> House::declare_again() {

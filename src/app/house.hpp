@@ -66,6 +66,7 @@ class House {
   std::filesystem::path spill_directory() const { return config_.data_dir / "spill"; }
   void stay_in_memory();
   void open_files();
+  awaitable<bool> prepare_sealing();
   awaitable<std::string> declare_again();
   std::vector<std::string> degraded() const;
 

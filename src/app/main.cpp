@@ -15,6 +15,7 @@
 #include "millrace/cli/health.hpp"
 #include "millrace/config/config.hpp"
 #include "millrace/config/encryption_keys.hpp"
+#include "millrace/config/local_keys.hpp"
 
 extern char** environ;
 
@@ -81,6 +82,11 @@ void find_log(cli::Arguments& arguments) {
     if (*keys) arguments.log.keys = std::move((*keys)->keys);
     const auto path = variables.find("MILLRACE_STORAGE_ENCRYPTION_KEYS");
     if (path != variables.end() && !path->second.empty() && !arguments.keys) arguments.keys = path->second;
+  }
+  if (!arguments.keys && !arguments.log.keys) {
+    auto own = config::local_keys(*arguments.data_dir / config::kLocalKeyFile);
+    if (!own) throw ConfigError(own.error());
+    arguments.log.keys = std::move(*own);
   }
   if (!arguments.keys) return;
   auto read = config::read_encryption_keys(*arguments.keys, /*seals=*/false);

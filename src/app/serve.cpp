@@ -15,6 +15,7 @@
 #include "app/signals.hpp"
 #include "app/start_error.hpp"
 #include "millrace/base/log.hpp"
+#include "millrace/config/local_keys.hpp"
 #include "millrace/journal/frame.hpp"
 #include "millrace/net/server.hpp"
 
@@ -159,6 +160,11 @@ class Daemon {
     check_certificate(config_, false);  // before anything is made
     const bool durable = config_.storage_mode == "durable";
     if (durable) data_directory_.emplace(config_.data_dir);
+    if (!config_.keys) {
+      auto own = config::local_keys(durable ? config_.data_dir / config::kLocalKeyFile : std::filesystem::path());
+      if (!own) throw ConfigError(own.error());
+      config_.keys = config_.local_keys = std::move(*own);
+    }
     for (;;) {
       std::optional<snapshots::Restore> restored;
       if (durable) restored = Restoring(config_).finish();

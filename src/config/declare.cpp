@@ -141,7 +141,9 @@ awaitable<std::optional<Answer>> declare_stream(const Config& config, const Decl
     retention = *at;
     create.erase(at);
   }
-  json shard_count = create.value("ShardCount", json());
+  json shard_count = create.value("ShardCount", json()), mode = create.value("StreamModeDetails", json());
+  if (mode.is_null()) mode = {{"StreamMode", shard_count.is_null() ? "ON_DEMAND" : "PROVISIONED"}};
+  json record_size = create.value("MaxRecordSizeInKiB", json());
 
   Answer created = co_await operations.call("kinesis", "CreateStream", create);
   bool existed = !created.ok && created.error_type == "ResourceInUseException";
@@ -156,6 +158,14 @@ awaitable<std::optional<Answer>> declare_stream(const Config& config, const Decl
     if (!shard_count.is_null() && shard_count != open)
       notices.push_back("stream '" + declared.name + "' has " + open.dump() + " shards where the config declares " +
                         shard_count.dump() + "; it keeps them");
+    json held_mode = stream.body.value("StreamModeDetails", json());
+    if (held_mode.is_object() && mode != held_mode)
+      notices.push_back("stream '" + declared.name + "' is " + held_mode.value("StreamMode", "") +
+                        " where the config declares " + mode.value("StreamMode", "") + "; it stays so");
+    json held_size = stream.body.value("MaxRecordSizeInKiB", json());
+    if (!record_size.is_null() && !held_size.is_null() && record_size != held_size)
+      notices.push_back("stream '" + declared.name + "' takes records of " + held_size.dump() +
+                        " KiB where the config declares " + record_size.dump() + "; it stays so");
     if (tags.is_object() && !tags.empty()) {
       json input = {{"StreamName", declared.name}, {"Tags", tags}};
       Answer tagged = co_await operations.call("kinesis", "AddTagsToStream", input);

@@ -31,6 +31,7 @@ class KeyRing final : public Keys {
     for (auto& [id, key] : keys_) ::explicit_bzero(key.data(), key.size());
   }
   std::uint32_t current() const noexcept override { return seals_ && !keys_.empty() ? keys_.rbegin()->first : 0; }
+  std::uint32_t newest() const noexcept override { return keys_.empty() ? 0 : keys_.rbegin()->first; }
   std::optional<Key> key(std::uint32_t id) const override {
     const auto found = keys_.find(id);
     return found == keys_.end() ? std::nullopt : std::optional(found->second);

@@ -105,8 +105,10 @@ constexpr Key kKeys[] = {
      .target = &Config::encryption,
      .sentence =
          "`all`: what is written below `log/`, `state/` and `spill/` of `data_dir` is sealed by the newest of the keys "
-         "(AES-256-GCM); `none`: it is plain. What is there already is read either way, if its key is given. Delivered "
-         "objects are plain. [More](durability.md#encryption-at-rest).",
+         "(AES-256-GCM); `none`: it is plain, but for the records of [encrypted streams](kinesis.md#encryption). What "
+         "is "
+         "there already is read either way, if its key is given. Delivered objects are plain. "
+         "[More](durability.md#encryption-at-rest).",
      .choices = kEncryptions},
     {.path = "storage.encryption_keys",
      .kind = Kind::key_file,
@@ -189,7 +191,7 @@ constexpr Key kKeys[] = {
     {.path = "delays.stream_create",
      .kind = Kind::duration,
      .target = &Config::stream_create_delay,
-     .sentence = "How long a stream stays CREATING.",
+     .sentence = "How long a stream or a consumer stays CREATING.",
      .max = 60 * kMinute},
     {.path = "delays.stream_update",
      .kind = Kind::duration,
@@ -199,7 +201,7 @@ constexpr Key kKeys[] = {
     {.path = "delays.stream_delete",
      .kind = Kind::duration,
      .target = &Config::stream_delete_delay,
-     .sentence = "How long a stream stays DELETING.",
+     .sentence = "How long a stream or a consumer stays DELETING.",
      .max = 60 * kMinute},
     {.path = "delays.delivery_create",
      .kind = Kind::duration,

@@ -94,9 +94,8 @@ def test_validation_comes_in_awss_words(kinesis, stream):
 
 
 def test_not_built_yet_is_refused(kinesis, name):
-    for arguments in ({"StreamModeDetails": {"StreamMode": "ON_DEMAND"}}, {"ShardCount": 1, "MaxRecordSizeInKiB": 2048}):
-        code, _ = error(kinesis.create_stream, StreamName=name, **arguments)
-        assert code == "InvalidArgumentException"
+    code, _ = error(kinesis.create_stream, StreamName=name, ShardCount=1, RecordDistributionStrategy="AUTO")
+    assert code == "InvalidArgumentException"
     assert name not in kinesis.list_streams(Limit=1000)["StreamNames"]
 
 

@@ -21,6 +21,8 @@ class Keys;
 /// The one table of keys: reads, validates, documents.
 namespace millrace::config {
 
+class LocalKeys;
+
 /// `detail` is the whole message for the user: a mistake a line as `file:line: key: what is wrong, what would be
 /// right`, in the order of lines; past the fiftieth only how many there are.
 enum class Errc { invalid = 1 };
@@ -74,8 +76,11 @@ struct Config {
   std::string on_damage = "refuse";
   std::string encryption = "none";
   std::filesystem::path encryption_keys;  ///< empty: unset; relative to the working directory
-  /// Of the file above or the environment; null: none. They seal only where `encryption` is `all`.
+  /// Of the file above or the environment; null: none. They seal all where `encryption` is `all`, else what is put to
+  /// encrypted streams.
   std::shared_ptr<const journal::Keys> keys;
+  /// `keys` where the configuration gives none: set by who has the data directory.
+  std::shared_ptr<LocalKeys> local_keys;
   std::size_t file_size = 64u << 20;  ///< bytes
   std::size_t memory_limit = 0;       ///< bytes; load() fills in what the machine suggests
   bool tls_enabled = true;
