@@ -35,7 +35,8 @@ bool write_secret(const fs::path& file, const std::string& text) {
   bool good = ::write(opened, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(opened) == 0;
   good &= ::close(opened) == 0;
   if (!good || ::rename(unfinished.c_str(), file.c_str()) != 0) return false;
-  const int directory = ::open(file.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const fs::path parent = file.has_parent_path() ? file.parent_path() : ".";
+  const int directory = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return false;
   good = ::fsync(directory) == 0;
   ::close(directory);

@@ -64,6 +64,12 @@ Result<std::string> read_file(const fs::path& path) {
   return **std::move(text);
 }
 
+/// So that a name in it is still there when the machine has lost its power.
+void sync_directory(const fs::path& path) {
+  const Descriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.get() >= 0) ::fsync(directory.get());
+}
+
 /// Whole or not at all, on the disk when it returns. Not through Files, which has no modes: a key must never be there
 /// for others to read, not even for a moment.
 Result<> write_file(const fs::path& path, const std::string& text, mode_t mode) {
@@ -78,8 +84,7 @@ Result<> write_file(const fs::path& path, const std::string& text, mode_t mode) 
   }
   if (::fsync(file.get()) != 0) return failed(unfinished, said(errno));
   if (::rename(unfinished.c_str(), path.c_str()) != 0) return failed(path, said(errno));
-  const Descriptor directory(::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.get() >= 0) ::fsync(directory.get());
+  sync_directory(path.parent_path());
   return Result<>{};
 }
 
@@ -178,8 +183,9 @@ std::string days_text(SystemTime until, SystemTime now) {
 Result<KeptCertificates> keep_certificates(const fs::path& directory, const std::vector<std::string>& hostnames,
                                            SystemTime now) {
   std::error_code error;
-  fs::create_directories(directory, error);
+  const bool fresh = fs::create_directories(directory, error);
   if (error && !fs::is_directory(directory)) return failed(directory, error.message());
+  if (fresh) sync_directory(directory.has_parent_path() ? directory.parent_path() : ".");
   KeptCertificates kept;
   auto authority = keep_authority(directory, now, kept.news);
   if (!authority) return authority.error();

@@ -69,7 +69,8 @@ inline void check_answer(int status, const std::string& body, std::string_view o
   static const std::set<std::string> kTypes{
       "SerializationException",    "ValidationException",       "InvalidArgumentException",
       "ResourceNotFoundException", "ResourceInUseException",    "LimitExceededException",
-      "ExpiredIteratorException",  "ExpiredNextTokenException", "ProvisionedThroughputExceededException"};
+      "ExpiredIteratorException",  "ExpiredNextTokenException", "ProvisionedThroughputExceededException",
+      "KMSNotFoundException"};
   require(status == 200 || status == 400, "an answer is a success or the client's fault");
   if (status == 200 && body.empty()) return;
   const auto json = nlohmann::json::parse(body, nullptr, false);
