@@ -113,6 +113,28 @@ TEST_F(Declare, WaitsUntilAStreamIsActive) {
   EXPECT_EQ(services_.calls.size(), 4u);
 }
 
+TEST_F(Declare, TellsOfAnotherModeAndRecordSizeThanAnExistingStreamHas) {
+  const auto notices_of = [&](const char* members) {
+    config_.streams.clear();
+    stream(members);
+    services_.answers.clear();
+    services_.fails("CreateStream", "ResourceInUseException",
+                    "Stream events under account 000000000000 already exists.");
+    const json held{{"StreamStatus", "ACTIVE"},
+                    {"OpenShardCount", 4},
+                    {"RetentionPeriodHours", 24},
+                    {"StreamModeDetails", {{"StreamMode", "ON_DEMAND"}}},
+                    {"MaxRecordSizeInKiB", 2048}};
+    services_.answers["DescribeStreamSummary"].push_back({200, json{{"StreamDescriptionSummary", held}}.dump()});
+    return *run();
+  };
+  EXPECT_THAT(notices_of(R"({"StreamName":"events","ShardCount":4,"MaxRecordSizeInKiB":1024})"),
+              ElementsAre("stream 'events' is ON_DEMAND where the config declares PROVISIONED; it stays so",
+                          "stream 'events' takes records of 2048 KiB where the config declares 1024; it stays so"));
+  EXPECT_THAT(notices_of(R"({"StreamName":"events","MaxRecordSizeInKiB":2048})"), ElementsAre());
+  EXPECT_THAT(notices_of(R"({"StreamName":"events","StreamModeDetails":{"StreamMode":"ON_DEMAND"}})"), ElementsAre());
+}
+
 TEST_F(Declare, KeepsAnExistingStreamAndAppliesTagsAndRetention) {
   stream(R"({"StreamName":"events","ShardCount":2,"RetentionPeriodHours":24,"Tags":{"a":"b"}})");
   services_.fails("CreateStream", "ResourceInUseException", "Stream events under account 000000000000 already exists.");
