@@ -1,4 +1,7 @@
 #pragma once
+#include <gtest/gtest.h>
+
+#include <cerrno>
 #include <cstdint>
 #include <map>
 
@@ -28,8 +31,14 @@ inline std::vector<std::string> files_with(Files& files, const std::filesystem::
                                            std::string_view text) {
   std::vector<std::string> found;
   const auto names = *files.list(directory);
-  for (const std::string& name : names)
-    if (files.read_all(directory / name, std::size_t{1} << 30)->find(text) != std::string::npos) found.push_back(name);
+  for (const std::string& name : names) {
+    const auto bytes = files.read_all(directory / name, std::size_t{1} << 30);
+    if (!bytes) {
+      EXPECT_EQ(bytes.error().error_number, ENOENT) << "it may have been removed since it was listed, no more";
+      continue;
+    }
+    if (bytes->find(text) != std::string::npos) found.push_back(name);
+  }
   return found;
 }
 
