@@ -574,7 +574,8 @@ TEST(TlsFloods, ConnectionsBeyondTheListenersLimitWait) {
     return made.wait_for(std::chrono::seconds{0}) == std::future_status::ready;
   }));
   EXPECT_TRUE(made.get());
-  EXPECT_TRUE(eventually([&] { return site.stats().cut >= 1; }));
+  // Which of the two, is a matter of how far the clock went meanwhile.
+  EXPECT_TRUE(eventually([&] { return site.stats().cut + site.stats().timed_out >= 1; }));
 }
 
 // ---- the certificate
