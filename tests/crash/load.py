@@ -28,11 +28,13 @@ class Gate:
         self.address, self.epoch = None, 0
         self.workers = self.parked = 0
         self.over = False
+        # Another daemon may take this one's place, at the same address: what that answers is none of this one's.
+        self.no_more_connections = False
         self.trap = Trap()
 
     def open(self, address):
         with self.condition:
-            self.address = address
+            self.address, self.no_more_connections = address, False
             self.epoch += 1
             self.condition.notify_all()
 
@@ -106,6 +108,9 @@ class Worker:
                 return
             if client is None or used != epoch:
                 client, used = wire.Client(address), epoch
+            if self.gate.no_more_connections and not client.connected():
+                self.gate.lost(epoch, "it was to be replaced")
+                continue
             try:
                 self.step(client)
             except wire.Gone as gone:

@@ -114,6 +114,7 @@ class Snapshots:
         self.page("POST", "?name=" + name)
         run.gate.open(run.daemon.address)
         time.sleep(run.rng.random() * run.options.load_seconds)
+        run.gate.no_more_connections = True
         call = Call(run.daemon.address, "POST", f"/_millrace/snapshots/{name}/restore")
         time.sleep(run.rng.random() * RESTORE_SECONDS_MAX)
         run.kill("restore")

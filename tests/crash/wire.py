@@ -49,6 +49,9 @@ class Client:
         self.socket = None
         self.got = b""
 
+    def connected(self):
+        return self.socket is not None
+
     def close(self):
         if self.socket:
             self.socket.close()
