@@ -51,6 +51,9 @@ class Gate:
             self.over = True
             self.condition.notify_all()
 
+    def may_connect(self):
+        return not self.no_more_connections
+
     def enter(self):
         """Address and epoch; nothing when the run is over."""
         with self.condition:
@@ -107,10 +110,7 @@ class Worker:
             if address is None:
                 return
             if client is None or used != epoch:
-                client, used = wire.Client(address), epoch
-            if self.gate.no_more_connections and not client.connected():
-                self.gate.lost(epoch, "it was to be replaced")
-                continue
+                client, used = wire.Client(address, may_connect=self.gate.may_connect), epoch
             try:
                 self.step(client)
             except wire.Gone as gone:

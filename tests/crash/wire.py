@@ -42,15 +42,12 @@ def compact(members):
 
 
 class Client:
-    """Connects at the first request, and again after a connection was lost."""
+    """Connects at the first request, and again after a connection was lost, while it may."""
 
-    def __init__(self, address, patience=PATIENCE):
-        self.address, self.patience = address, patience
+    def __init__(self, address, patience=PATIENCE, may_connect=lambda: True):
+        self.address, self.patience, self.may_connect = address, patience, may_connect
         self.socket = None
         self.got = b""
-
-    def connected(self):
-        return self.socket is not None
 
     def close(self):
         if self.socket:
@@ -76,6 +73,8 @@ class Client:
         begun = time.monotonic()
         try:
             if self.socket is None:
+                if not self.may_connect():
+                    raise ConnectionError("the daemon is about to be replaced")
                 self.socket = socket.create_connection(self.address, timeout=self.patience)
                 self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.socket.sendall(request)
