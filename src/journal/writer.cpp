@@ -237,6 +237,8 @@ Result<Writer::Open> Writer::fill(const std::filesystem::path& unfinished, std::
 }
 
 bool Writer::work_ahead() {
+  // From the look until the zeros are written, and what is wrong with them is known, the file does not come into use.
+  std::unique_lock piece(zeroing_);
   const std::shared_ptr<Ahead> ahead = ahead_of_use();
   if (!ahead) return false;
   if (ahead->recycled) {
@@ -246,11 +248,11 @@ bool Writer::work_ahead() {
   }
   FileResult<> done;
   if (ahead->done == ahead->bytes || ahead->done - ahead->synced >= kZerosSyncedBytes) {
+    // Long, and told to the committing handle as well: it may come into use meanwhile.
+    piece.unlock();
     done = ahead->file->sync(true);
     ahead->synced = ahead->done;
   } else {
-    std::lock_guard piece(zeroing_);
-    if (!ahead_of_use()) return false;
     const std::uint64_t size = std::min<std::uint64_t>(kZerosBytes, ahead->bytes - ahead->done);
     const std::array<ByteView, 1> pieces{zeros().substr(0, size)};
     done = ahead->file->write_at(ahead->done, pieces);

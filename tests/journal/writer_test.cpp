@@ -461,6 +461,28 @@ TEST_F(Disk, ALargeDirectCommitIsWrittenInPiecesAndFailsAsOne) {
   }
 }
 
+TEST_F(Disk, ZerosAreNeverWrittenToAFileThatCommitsGoTo) {
+  files_ = make_memory_files();
+  ASSERT_TRUE(files_->make_directories(kDirectory));
+  open();
+  std::atomic<bool> stop{false};
+  std::thread ahead([&] {
+    while (!stop) (void)writer_->work_ahead();
+  });
+  std::vector<Kept> all;
+  for (std::uint64_t i = 0; i < 3'000; ++i) {
+    all.push_back({1, i, std::string(20'000, 'a')});
+    if (!commit({all.back()})) break;
+    if (i % 3 == 0) (void)writer_->prepare(0);
+  }
+  stop = true;
+  ahead.join();
+  const Scanned scanned = recover();
+  EXPECT_TRUE(scanned.damage.empty()) << scanned.damage[0].hides;
+  EXPECT_EQ(kept_.size(), 3'000u);
+  EXPECT_TRUE(kept_ == all);
+}
+
 TEST_F(Disk, WhatAFileSystemRefusesToTakeDirectlyGoesThroughItsMemory) {
   open({.direct_from = 0});
   int refused = 0;
