@@ -5,8 +5,6 @@
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -16,29 +14,18 @@
 #include <thread>
 #include <vector>
 
+#include "micro.hpp"
 #include "millrace/log/engine.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 using namespace millrace;
-using Watch = std::chrono::steady_clock;
+using namespace millrace::bench;
 
 constexpr std::uint64_t kStoredBytes = std::uint64_t{512} << 20;
 constexpr std::size_t kRecordBytes = 1'000;
 constexpr std::uint64_t kShardsRead = 8;
-
-double seconds_since(Watch::time_point start) { return std::chrono::duration<double>(Watch::now() - start).count(); }
-
-template <class T>
-T run(awaitable<T> task) {
-  boost::asio::io_context io{1};
-  std::optional<T> out;
-  boost::asio::co_spawn(
-      io, [&]() -> awaitable<void> { out.emplace(co_await std::move(task)); }, boost::asio::detached);
-  io.run();
-  return std::move(*out);
-}
 
 struct Engine {
   explicit Engine(const fs::path& directory, std::uint64_t shards) {

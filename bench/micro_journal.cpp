@@ -14,16 +14,16 @@
 #include <string_view>
 #include <vector>
 
+#include "micro.hpp"
 #include "millrace/base/cores.hpp"
 #include "millrace/journal/journal.hpp"
 
 namespace {
 
 using namespace millrace;
-using Watch = std::chrono::steady_clock;
+using namespace millrace::bench;
 namespace fs = std::filesystem;
 
-double seconds_since(Watch::time_point start) { return std::chrono::duration<double>(Watch::now() - start).count(); }
 double cpu_seconds() {
   rusage used{};
   ::getrusage(RUSAGE_SELF, &used);
@@ -32,15 +32,6 @@ double cpu_seconds() {
   };
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
-
-class WallClock final : public Clock {
- public:
-  TimePoint now() const noexcept override {
-    return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
-  }
-  TimerId call_at(TimePoint, std::function<void()>) override { return 1; }
-  void cancel(TimerId) noexcept override {}
-};
 
 /// A log that counts: what is staged is `size` bytes a record.
 class Shard final : public journal::Source {

@@ -1,8 +1,6 @@
 // What the parts of the record log cost on their own: nanoseconds a call, and how fast bytes move.
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -10,34 +8,13 @@
 #include <thread>
 #include <vector>
 
+#include "micro.hpp"
 #include "millrace/log/engine.hpp"
 
 namespace {
 
 using namespace millrace;
-using Watch = std::chrono::steady_clock;
-
-double seconds_since(Watch::time_point start) { return std::chrono::duration<double>(Watch::now() - start).count(); }
-
-// No timers fire here: each load ends long before the first sweep.
-class WallClock final : public Clock {
- public:
-  TimePoint now() const noexcept override {
-    return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
-  }
-  TimerId call_at(TimePoint, std::function<void()>) override { return 1; }
-  void cancel(TimerId) noexcept override {}
-};
-
-template <class T>
-T run(awaitable<T> task) {
-  boost::asio::io_context io{1};
-  std::optional<T> out;
-  boost::asio::co_spawn(
-      io, [&]() -> awaitable<void> { out.emplace(co_await std::move(task)); }, boost::asio::detached);
-  io.run();
-  return std::move(*out);
-}
+using namespace millrace::bench;
 
 struct Bench {
   WallClock clock;

@@ -127,14 +127,19 @@ std::uint64_t Shelf::footer_bytes(std::uint64_t frames) const {
   return current_ && options_.index ? current_->footer_bytes(frames) : kTrailerBytes;
 }
 
-void Shelf::finish(Generation file, Lsn end, std::shared_ptr<File> handle) {
-  std::lock_guard lock(mutex_);
+Shelf::Entry& Shelf::ended(Generation file, Lsn end) {
   Entry& entry = entries_[file];
   entry.end = end;
   entry.frames = entry.index->frames();
   entry.moved = entry.index->moved();
   current_ = nullptr;
   if (entry.frames == 0) entry.dropped = true;
+  return entry;
+}
+
+void Shelf::finish(Generation file, Lsn end, std::shared_ptr<File> handle) {
+  std::lock_guard lock(mutex_);
+  Entry& entry = ended(file, end);
   entry.state = !entry.dropped && (options_.index || !entry.synced) ? State::due : State::finished;
   if (entry.state == State::due) entry.handle = std::move(handle);
   if (!options_.index) entry.index.reset();
@@ -142,12 +147,7 @@ void Shelf::finish(Generation file, Lsn end, std::shared_ptr<File> handle) {
 
 void Shelf::fail(Generation file, Lsn end) {
   std::lock_guard lock(mutex_);
-  Entry& entry = entries_[file];
-  entry.end = end;
-  entry.frames = entry.index->frames();
-  entry.moved = entry.index->moved();
-  current_ = nullptr;
-  if (entry.frames == 0) entry.dropped = true;
+  Entry& entry = ended(file, end);
   stop(entry);
   if (!options_.index) entry.index.reset();
 }

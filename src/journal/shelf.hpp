@@ -147,6 +147,8 @@ class Shelf {
   bool sync_names();
   bool write_behind(Generation file, Lsn end);
   bool write_due(Generation file, Entry entry);
+  /// With mutex_ held: what the file in use came to.
+  Entry& ended(Generation file, Lsn end);
   void stop(Entry& entry) noexcept;
   bool needed_by_another(std::map<Generation, Entry>::const_iterator file) const;
   bool reap_one();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cerrno>
 #include <cstring>
 #include <new>
@@ -411,7 +412,7 @@ std::span<const ByteView> Writer::store(Frame& frame, Lsn lsn, const OutFrame& o
 
 std::size_t Writer::alignment(bool direct) const noexcept {
   // A page that is written in part is not to be read first by who goes on in it through the system's memory.
-  if (direct && some_direct()) return kDirectMemory;
+  if (direct && mixes()) return kDirectMemory;
   return options_.sync || current_.direct ? kSyncedAlignment : kAlignment;
 }
 
@@ -462,10 +463,9 @@ FileResult<> Writer::write_through(std::span<const OutFrame> frames, std::int64_
 }
 
 FileResult<> Writer::write_directly(std::span<const OutFrame> frames, std::uint64_t bytes, std::int64_t now_ms) {
-  const std::size_t lead = offset_ % kDirectBytes;
-  char* const image = image_.make(lead + bytes + kDirectMemory);
-  char* const begin = image + lead;  // of the commit
-  std::memcpy(image, tail_.data(), lead);
+  // Every commit of a file that can be written to so ends with a sector.
+  assert(offset_ % kDirectBytes == 0);
+  char* const image = image_.make(bytes);
 
   std::uint64_t end = kCommitHeadBytes;
   for (const OutFrame& out : frames) {
@@ -474,52 +474,39 @@ FileResult<> Writer::write_directly(std::span<const OutFrame> frames, std::uint6
     end = aligned(end, kAlignment);
   }
   end = aligned(offset_ + end, alignment(true)) - offset_;
-  put_commit_head(frames.size(), offset_ + end, now_ms, begin);
+  put_commit_head(frames.size(), offset_ + end, now_ms, image);
 
   std::size_t written = 0;  // or on its way: bytes of the image
   std::uint64_t at = kCommitHeadBytes;
   for (const OutFrame& out : frames) {
     Frame& frame = frames_.emplace_back(out.frame);
     places_.push_back(make_lsn(current_.generation, offset_ + at));
-    store(frame, places_.back(), out, begin + at + kFrameHeadBytes);
-    encode_frame_head(frame, places_.back(), begin + at);
+    store(frame, places_.back(), out, image + at + kFrameHeadBytes);
+    encode_frame_head(frame, places_.back(), image + at);
     const std::uint64_t frame_end = at + kFrameHeadBytes + frame.length;
     at = aligned(frame_end, kAlignment);
-    std::memset(begin + frame_end, 0, at - frame_end);
-    const std::size_t whole = (lead + at) / kDirectMemory * kDirectMemory;
+    std::memset(image + frame_end, 0, at - frame_end);
+    const std::size_t whole = at / kDirectMemory * kDirectMemory;
     if (whole - written < kBehindBytes) continue;
-    behind_.write(*current_.direct, offset_ - lead + written, {image + written, whole - written});
+    behind_.write(*current_.direct, offset_ + written, {image + written, whole - written});
     written = whole;
   }
-  std::memset(begin + at, 0, end - at);
-  pieces_.assign({ByteView(image + written, lead + end - written)});
+  std::memset(image + at, 0, end - at);
+  pieces_.assign({ByteView(image + written, end - written)});
   FileResult<> done;
-  if (!pieces_[0].empty()) done = current_.direct->write_at(offset_ - lead + written, pieces_);
+  if (!pieces_[0].empty()) done = current_.direct->write_at(offset_ + written, pieces_);
   if (written > 0)
     if (auto others = behind_.end(); !others) done = std::move(others);
-  pieces_.assign({ByteView(image, lead + end)});
+  pieces_.assign({ByteView(image, end)});
   if (done || done.error().error_number != EINVAL) return done;
   // A file system that does not say what it asks for.
   current_.direct.reset();
-  return current_.file->write_at(offset_ - lead, pieces_);
-}
-
-void Writer::keep_tail() {
-  const std::size_t size = offset_ % kDirectBytes;
-  std::array<char, kDirectBytes> tail;
-  std::size_t missing = size;
-  for (auto piece = pieces_.rbegin(); piece != pieces_.rend() && missing > 0; ++piece) {
-    const std::size_t some = std::min(piece->size(), missing);
-    missing -= some;
-    std::memcpy(tail.data() + missing, piece->data() + piece->size() - some, some);
-  }
-  std::memcpy(tail.data(), tail_.data(), missing);  // a short commit, behind others in its sector
-  std::memcpy(tail_.data(), tail.data(), size);
+  return current_.file->write_at(offset_, pieces_);
 }
 
 Result<std::span<const Lsn>> Writer::commit(std::span<const OutFrame> frames, std::int64_t now_ms) {
   std::uint64_t bytes = kCommitHeadBytes + kSyncedAlignment;
-  if (some_direct()) bytes += kDirectMemory;
+  if (mixes()) bytes += kDirectMemory;
   for (const OutFrame& out : frames) {
     bytes += kFrameHeadBytes + kAlignment + kSealBytes;
     for (const ByteView piece : out.payload) bytes += piece.size();
@@ -552,7 +539,6 @@ Result<std::span<const Lsn>> Writer::commit(std::span<const OutFrame> frames, st
 
 void Writer::kept() {
   offset_ += commit_bytes_;
-  if (some_direct()) keep_tail();
   if (offset_ > current_.bytes) {
     current_.bytes = offset_;
     shelf_.grow(current_.generation, offset_);

@@ -1,5 +1,4 @@
 #pragma once
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
@@ -87,9 +86,9 @@ class Writer {
   /// Ends the last file. With `whole` it says that nothing is missing.
   void close(bool whole);
 
-  /// The file that the next commit goes to.
   /// All commits below are on the disk.
   Lsn synced() const noexcept { return Lsn{synced_.load(std::memory_order_acquire)}; }
+  /// The file that the next commit goes to.
   Generation generation() const noexcept { return announced_.load(std::memory_order_acquire); }
   /// Whether the next file cannot be made for want of room.
   bool blocked() const noexcept { return blocked_.load(std::memory_order_acquire); }
@@ -133,8 +132,8 @@ class Writer {
   FileResult<> write_directly(std::span<const OutFrame> frames, std::uint64_t bytes, std::int64_t now_ms);
   /// The payload as it is stored, in pieces; or at `to`, when there is one.
   std::span<const ByteView> store(Frame& frame, Lsn lsn, const OutFrame& out, char* to);
-  void keep_tail();
-  bool some_direct() const noexcept { return current_.direct && options_.direct_from > 0; }
+  /// Whether direct commits and others come to stand in one file. Not of the file in use: a commit may begin another.
+  bool mixes() const noexcept { return options_.direct_from > 0 && options_.direct_from != UINT64_MAX; }
   std::size_t alignment(bool direct) const noexcept;
   void kept();
   std::shared_ptr<Ahead> ahead_of_use();
@@ -159,9 +158,6 @@ class Writer {
   AlignedBuffer image_;  // the commit under way as it will lie in the file, when it goes there directly
   ByteView stored_piece_;
   std::uint64_t commit_bytes_ = 0;  // of the commit under way, all of it
-  /// What lies before `offset_` in its sector, where a direct commit may come to follow one that is not: it is written
-  /// once more then.
-  std::array<char, kDirectBytes> tail_;
   std::optional<FileSealer> sealer_;
   Generation sealer_file_;
   std::uint32_t key_id_ = 0;         // of sealer_; 0: payloads are plain

@@ -262,6 +262,7 @@ class LocalStreams final : public Streams {
   };
 
   static std::string key_of(std::string_view name) { return std::string(kStreams).append(name); }
+  static std::string seconds_key_of(std::string_view name) { return std::string(kStreamSeconds).append(name); }
 
   awaitable<std::shared_ptr<log::Log>> open_log(const Stream& stream, std::uint32_t index) {
     const log::LogId id = log_id(stream.incarnation, index);
@@ -295,7 +296,7 @@ class LocalStreams final : public Streams {
   awaitable<Result<StreamRef>> make_stream(const CreateStream& spec) {
     const TimePoint now = clock_.now();
     std::int64_t created_s = seconds(now) - kCreatedBeforeS;
-    auto tombstone = co_await store_.get(std::string(kStreamSeconds).append(spec.name));
+    auto tombstone = co_await store_.get(seconds_key_of(spec.name));
     if (!tombstone) co_return failed(tombstone.error().detail);
     if (*tombstone) created_s = std::max(created_s, seconds_in((*tombstone)->value) + 1);
     auto incarnation = co_await store_.next_number(std::string(state::keys::kStreamIncarnations));
@@ -504,10 +505,13 @@ class LocalStreams final : public Streams {
     while (!ended && ended.error().code == log::Errc::stale_epoch) ended = co_await log->end(log->epoch());
   }
 
+  static bool has_closed(const Stream& stream) {
+    return std::any_of(stream.shards.begin(), stream.shards.end(),
+                       [](const auto& shard) { return shard->ended_s.has_value(); });
+  }
+
   void watch_expiry(const Executor& executor, const Stream& stream) {
-    const bool closed = std::any_of(stream.shards.begin(), stream.shards.end(),
-                                    [](const auto& shard) { return shard->ended_s.has_value(); });
-    if (!closed) return;
+    if (!has_closed(stream)) return;
     {
       std::unique_lock lock(mutex_);
       if (!expiry_watched_.insert(stream.incarnation).second) return;
@@ -544,10 +548,7 @@ class LocalStreams final : public Streams {
       }
       std::unique_lock lock(mutex_);
       const auto at = by_incarnation_.find(incarnation);
-      const bool closed =
-          at != by_incarnation_.end() && std::any_of(at->second->shards.begin(), at->second->shards.end(),
-                                                     [](const auto& shard) { return shard->ended_s.has_value(); });
-      if (closed) continue;
+      if (at != by_incarnation_.end() && has_closed(*at->second)) continue;
       expiry_watched_.erase(incarnation);
       co_return;
     }
@@ -587,7 +588,7 @@ class LocalStreams final : public Streams {
   }
 
   awaitable<Result<>> keep_tombstone(const std::string& name, std::int64_t created_s) {
-    auto written = co_await store_.put(std::string(kStreamSeconds).append(name), std::to_string(created_s));
+    auto written = co_await store_.put(seconds_key_of(name), std::to_string(created_s));
     if (!written) co_return failed(written.error().detail);
     const std::int64_t past = seconds(clock_.now()) - kTombstoneS;
     std::vector<std::string> expired;
@@ -600,7 +601,7 @@ class LocalStreams final : public Streams {
       }
     }
     for (const std::string& old : expired) {
-      std::string key = std::string(kStreamSeconds).append(old);
+      std::string key = seconds_key_of(old);
       auto value = co_await store_.get(key);
       if (!value || !*value || seconds_in((*value)->value) >= past) continue;
       (void)co_await store_.remove(key, (*value)->revision);

@@ -2,33 +2,16 @@
 // has, lines NAME=VALUE.
 #include "millrace/config/config.hpp"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "fuzz/fuzz.hpp"
+#include "fuzz/text_file.hpp"
 
 namespace millrace::config {
 namespace {
 
 using fuzz::require;
-
-/// A file in memory with a path.
-class TextFile {
- public:
-  TextFile() : fd_(::memfd_create("config", MFD_CLOEXEC)) { require(fd_ >= 0, "a file can be had"); }
-  ~TextFile() { ::close(fd_); }
-  void write(std::string_view text) {
-    require(::ftruncate(fd_, 0) == 0, "a file can be emptied");
-    require(::pwrite(fd_, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()), "a file can be written");
-  }
-  std::string path() const { return "/proc/self/fd/" + std::to_string(fd_); }
-
- private:
-  int fd_;
-};
 
 void check_error(std::string_view detail, const std::string& file, std::string_view text) {
   require(!detail.empty(), "an error says what is wrong");
@@ -81,7 +64,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (equals != std::string_view::npos)
       environment.emplace("MILLRACE_" + std::string(line.substr(0, equals)), line.substr(equals + 1));
   }
-  static config::TextFile file;
+  static fuzz::TextFile file;
   file.write(text);
   const auto loaded = config::load(file.path(), environment);
   if (loaded)

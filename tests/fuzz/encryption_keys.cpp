@@ -1,13 +1,11 @@
 // The text of the keys that seal what is stored. The first byte says whether it comes as a file or by the environment.
 #include "millrace/config/encryption_keys.hpp"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <charconv>
 #include <map>
 
 #include "fuzz/fuzz.hpp"
+#include "fuzz/text_file.hpp"
 #include "millrace/codec/base64.hpp"
 
 namespace millrace::config {
@@ -17,21 +15,6 @@ using fuzz::require;
 using journal::Keys;
 
 constexpr std::string_view kBlanks = " \t\r\v\f";
-
-/// A file in memory with a path.
-class TextFile {
- public:
-  TextFile() : fd_(::memfd_create("keys", MFD_CLOEXEC)) { require(fd_ >= 0, "a file can be had"); }
-  ~TextFile() { ::close(fd_); }
-  void write(std::string_view text) {
-    require(::ftruncate(fd_, 0) == 0, "a file can be emptied");
-    require(::pwrite(fd_, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()), "a file can be written");
-  }
-  std::string path() const { return "/proc/self/fd/" + std::to_string(fd_); }
-
- private:
-  int fd_;
-};
 
 std::vector<std::string_view> words(std::string_view line) {
   std::vector<std::string_view> out;
@@ -132,7 +115,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text = input.rest();
   const std::string_view line_ends = by_file ? "\n" : "\n,";
   const auto expected = keys_in(text, line_ends);
-  static TextFile file;
+  static fuzz::TextFile file;
   std::string where;
   Result<std::optional<EncryptionKeys>> read = std::optional<EncryptionKeys>();
   if (by_file) {

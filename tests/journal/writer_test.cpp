@@ -412,7 +412,7 @@ TEST_F(Disk, DirectCommitsLieOnSectorsWhetherSyncedOrNot) {
   }
 }
 
-TEST_F(Disk, ALargeCommitGoesDirectlyBehindSmallOnesInItsSector) {
+TEST_F(Disk, ALargeCommitGoesDirectlyBehindSmallOnes) {
   constexpr std::uint64_t kFrom = 4'000;
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));

@@ -199,12 +199,12 @@ TEST_F(StreamsRestart, ChangesAtOnceAreAllKept) {
   create("busy");
   std::vector<test::Started<void>> all;
   auto& context = **contexts.back();
-  const auto registered = [](Streams& streams, std::string name) -> awaitable<void> {
-    const auto made = co_await register_consumer(streams, "busy", std::move(name), {});
+  const auto registered = [](Streams& of, std::string name) -> awaitable<void> {
+    const auto made = co_await register_consumer(of, "busy", std::move(name), {});
     EXPECT_TRUE(made);
   };
-  const auto measured = [](Streams& streams, int bit) -> awaitable<void> {
-    const auto made = co_await set_metrics(streams, "busy", static_cast<ShardMetrics>(1 << bit), true);
+  const auto measured = [](Streams& of, int bit) -> awaitable<void> {
+    const auto made = co_await set_metrics(of, "busy", static_cast<ShardMetrics>(1 << bit), true);
     EXPECT_TRUE(made);
   };
   for (int i = 0; i < 7; ++i) {
