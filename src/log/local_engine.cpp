@@ -210,8 +210,9 @@ class DurableEngine final : public LocalEngine {
   bool starting_ = true;
 };
 
-/// Without a sync after each commit, smaller ones are over sooner when the system's memory takes them.
-constexpr std::uint64_t kDirectFrom = 256u << 10;
+/// Without a sync after each commit, smaller ones are over sooner when the system's memory takes them: so are those of
+/// one producer that waits for each of its batches.
+constexpr std::uint64_t kDirectFrom = 1u << 20;
 
 Error error_of(const journal::Error& failed) {
   return {failed.code == journal::Errc::full                                                      ? Errc::full
