@@ -109,13 +109,13 @@ class Run:
     def shape(client, stream):
         summary = client.kinesis("DescribeStreamSummary", StreamName=stream)["StreamDescriptionSummary"]
         fixed = {name: summary[name] for name in ("StreamARN", "StreamStatus", "StreamCreationTimestamp")}
-        shards = [summary["OpenShardCount"], client.kinesis("ListShards", StreamName=stream)["Shards"]]
+        shards = [summary["OpenShardCount"], wire.shards(client, stream)]
         return json.dumps([fixed, *([] if stream == load.ELASTIC else shards)], sort_keys=True)
 
     def look_at_shards(self, client):
         """Of the stream that is scaled: closed shards stay as they are, open ones share all keys, and each is read."""
         try:
-            shards = client.kinesis("ListShards", StreamName=load.ELASTIC)["Shards"]
+            shards = wire.shards(client, load.ELASTIC)
         except wire.Refused:
             return  # it is gone, and its shape has told so
         known = {reader.shard for reader in self.readers if reader.stream == load.ELASTIC}

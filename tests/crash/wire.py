@@ -114,7 +114,17 @@ class Client:
 
 
 def shard_ids(client, stream):
-    return [shard["ShardId"] for shard in client.kinesis("ListShards", StreamName=stream)["Shards"]]
+    return [shard["ShardId"] for shard in shards(client, stream)]
+
+
+def shards(client, stream):
+    """Of all pages: a run that lasts has more than a thousand."""
+    page = client.kinesis("ListShards", StreamName=stream)
+    found = page["Shards"]
+    while token := page.get("NextToken"):
+        page = client.kinesis("ListShards", NextToken=token)
+        found += page["Shards"]
+    return found
 
 
 def horizon(client, stream, shard):
