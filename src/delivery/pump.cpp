@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "delivery/object_name.hpp"
+#include "delivery/user_records.hpp"
 #include "millrace/base/log.hpp"
 #include "millrace/state/keys.hpp"
 
@@ -519,15 +520,18 @@ awaitable<std::optional<std::string>> Pump::write_range(const ShardRange& range,
         at = Position{position.get() + 1};
         log::RecordView record;
         next_record = log::read_record(next_record, record);
-        gathered.pieces.push_back({record.data, {}});  // `batch` outlives them
-        if (!delimiter_.empty()) gathered.pieces.push_back({delimiter_, {}});
         ++count.records;
-        ++written.records;
         count.data_bytes += record.data.size();
-        written.bytes += record.data.size() + delimiter_.size();
-        if (gathered.pieces.size() < 2 * kGatherRecordsMax) continue;
-        auto why = co_await append(upload, gathered);
-        if (why) co_return why;
+        UserRecords user_records(record.data);
+        for (std::string_view data; user_records.next(data);) {
+          gathered.pieces.push_back({data, {}});  // `batch` outlives them
+          if (!delimiter_.empty()) gathered.pieces.push_back({delimiter_, {}});
+          ++written.records;
+          written.bytes += data.size() + delimiter_.size();
+          if (gathered.pieces.size() < 2 * kGatherRecordsMax) continue;
+          auto why = co_await append(upload, gathered);
+          if (why) co_return why;
+        }
       }
       gathered.bytes += run.bytes.size();
     }

@@ -78,7 +78,7 @@ class Pump {
   using Snapshot = std::map<std::uint32_t, log::Progress>;
   struct Written {
     std::map<std::uint32_t, BatchPlanner::Count> by_shard;
-    std::uint64_t records = 0, bytes = 0;
+    std::uint64_t records = 0, bytes = 0;  // of the object: aggregated user records count each
     std::vector<std::uint32_t> with_gaps;  // shards that lost records, or whose epoch changed inside the range
   };
   /// Records of one or several shards that go to the file together: many small ranges do not cost a write each.

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "delivery/world.hpp"
+#include "support/kpl.hpp"
 
 namespace millrace::delivery {
 namespace {
@@ -192,6 +193,30 @@ TEST(DeliveredObject, LargeRecordsArriveWhole) {
   world.put("after");
   world.settle();
   EXPECT_EQ(only(world.objects()), "small" + large);
+}
+
+TEST(DeliveredObject, HoldsEachUserRecordOfAnAggregate) {
+  World world;
+  world.begin(1, 1, 60s, true);
+  world.put("before");
+  world.put(test::kpl::aggregated({"one", "", "two"}));
+  const std::string damaged = test::kpl::aggregated({"three"}) + "!";
+  world.put(damaged);
+  world.put(test::kpl::aggregated({}));
+  const std::vector<std::string> many(5000, "many");  // more than one write gathers
+  world.put(test::kpl::aggregated(many));
+  world.put("after");
+  world.advance(60s);
+  std::string expected = "before\none\n\ntwo\n" + damaged + "\n";
+  for (const std::string& each : many) expected += each + "\n";
+  EXPECT_EQ(only(world.objects()), expected + "after\n");
+  EXPECT_EQ(world.info().records, 1u + 3u + 1u + 5000u + 1u);
+  EXPECT_EQ(world.info().bytes, expected.size() + 6);
+  EXPECT_EQ(world.info().buffered_bytes, 0u) << "records of the stream are what is counted there";
+  world.put(test::kpl::aggregated({}));
+  world.advance(60s);
+  EXPECT_EQ(world.objects().size(), 1u) << "nothing to deliver makes no object";
+  EXPECT_EQ(world.info().buffered_bytes, 0u);
 }
 
 TEST(DeliveredObject, GathersWhatManyShardsHaveIntoFewWrites) {

@@ -60,7 +60,9 @@ struct DeliveryStreamInfo {
   TimePoint created, delivery_start;
   Status status = Status::active;
   std::uint64_t buffered_bytes = 0;  ///< acknowledged by the source, not yet delivered
-  std::uint64_t objects = 0, records = 0, bytes = 0, failures = 0;
+  /// Delivered; user records that a producer's library aggregated count each.
+  std::uint64_t objects = 0, records = 0, bytes = 0;
+  std::uint64_t failures = 0;
   std::chrono::milliseconds freshness{0};  ///< age of the oldest undelivered record
   std::string last_error;                  ///< empty when the last write succeeded
 };
