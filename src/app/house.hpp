@@ -56,6 +56,7 @@ class House {
   Executor executor() { return cores_.executor(0); }
   Cores& cores() { return cores_; }
   MemoryBudget& budget() { return budget_; }
+  streams::Streams& streams() { return *streams_; }
   delivery::Delivery& delivery() { return *delivery_; }
   admin::Admin& admin() { return *admin_; }
   http::Handler& aws_handler() { return *aws_handler_; }

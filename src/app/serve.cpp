@@ -18,6 +18,7 @@
 #include "millrace/config/local_keys.hpp"
 #include "millrace/journal/frame.hpp"
 #include "millrace/net/server.hpp"
+#include "millrace/streams/subscription.hpp"
 
 namespace millrace::app {
 namespace {
@@ -80,6 +81,7 @@ awaitable<std::uint64_t> stop(House& house, std::chrono::milliseconds within) {
   auto begun = steady_clock::now();
   auto deadline = begun + within;
   house.admin().set_ready(false);
+  house.streams().subscriptions().stop();
   co_await house.server().stop(begun + std::min(kRequestsShare, within / 4));
   std::vector<delivery::FlushFailure> failures = co_await house.delivery().flush(deadline);
   for (const delivery::FlushFailure& failure : failures)
@@ -129,6 +131,7 @@ int stop_serving(Signals& signals, House& house, std::chrono::milliseconds withi
 /// The house is left for another one: what waits for delivery stays where it is.
 awaitable<void> leave(House& house, std::chrono::milliseconds within) {
   house.admin().set_ready(false);
+  house.streams().subscriptions().stop();
   co_await house.server().stop(steady_clock::now() + std::min(kRequestsShare, within / 4));
   co_await house.delivery().stop();
 }

@@ -249,6 +249,10 @@ class AwsHandler final : public http::Handler {
     services::Reply& reply = exchange.reply;
     const std::string_view content_type = content_type_of(fields.wire);
     const int status = co_await operations_.run(entry, exchange.request_id(), body, reply, fields.wire);
+    if (reply.pushed) {
+      co_await push(fields, exchange, writer);
+      co_return;
+    }
     if (!reply.pieces) {
       co_await send(status, content_type, reply.body.view(), fields, exchange, writer);
       co_return;
@@ -273,6 +277,24 @@ class AwsHandler final : public http::Handler {
       const Slice piece{exchange.pieces.view(), {}};
       written = co_await writer.write(piece);
       exchange.pieces.clear();
+    }
+    if (written) (void)co_await writer.finish();
+  }
+
+  static awaitable<void> push(const Fields& fields, Exchange& exchange, http::ResponseWriter& writer) {
+    // It may last: what others would reuse is not kept from them.
+    exchange.pieces.release();
+    exchange.reply.body.release();
+    services::Pushed& pushed = *exchange.reply.pushed;
+    ReplyFields reply_fields;
+    reply_fields.fill(pushed.content_type(), fields, exchange);
+    const http::ResponseHead head{200, reply_fields.span()};
+    auto written = co_await writer.start(head, std::nullopt);
+    while (written) {
+      const std::string_view next = co_await pushed.next();
+      if (next.empty()) break;
+      const Slice piece{next, {}};
+      written = co_await writer.write(piece);
     }
     if (written) (void)co_await writer.finish();
   }

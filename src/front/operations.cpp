@@ -101,6 +101,7 @@ awaitable<int> Operations::run(const Entry& entry, std::string_view request_id, 
     }
     reply.body.clear();
     reply.pieces.reset();
+    reply.pushed.reset();
     services::write_error_body(*reply.error, reply.body, wire);
   }
   const std::size_t bytes_out = reply.pieces ? static_cast<std::size_t>(reply.pieces->size()) : reply.body.size();

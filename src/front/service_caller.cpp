@@ -35,14 +35,16 @@ class InProcessCaller final : public gateway::ServiceCaller {
   std::vector<std::string_view> actions(std::string_view name) const override {
     std::vector<std::string_view> all;
     if (const services::Service* service = operations_.service_by_name(name))
-      for (const services::Operation* operation : service->operations) all.push_back(operation->name);
+      for (const services::Operation* operation : service->operations)
+        if (!operation->pushes) all.push_back(operation->name);
     return all;
   }
 
  private:
   const Operations::Entry* find(std::string_view name, std::string_view action) const noexcept {
     const services::Service* service = operations_.service_by_name(name);
-    return service ? operations_.find(*service, action) : nullptr;
+    const Operations::Entry* entry = service ? operations_.find(*service, action) : nullptr;
+    return entry && !entry->operation->pushes ? entry : nullptr;
   }
 
   Operations& operations_;

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "millrace/streams/control.hpp"
+#include "millrace/streams/subscription.hpp"
 
 namespace millrace::streams {
 namespace {
@@ -103,6 +104,7 @@ awaitable<Result<>> deregister_consumer(Streams& streams, std::string stream, st
   };
   auto changed = co_await streams.change(stream, std::move(edit));
   if (!changed) co_return changed.error();
+  streams.subscriptions().look_again((*changed)->incarnation);
   co_return Result<>{};
 }
 

@@ -17,6 +17,7 @@
 #include "millrace/base/task_group.hpp"
 #include "millrace/state/keys.hpp"
 #include "millrace/streams/stream_record.hpp"
+#include "millrace/streams/subscription.hpp"
 #include "streams/reshard.hpp"
 
 namespace millrace::streams {
@@ -254,6 +255,7 @@ class LocalStreams final : public Streams {
   Clock& clock() noexcept override { return clock_; }
   const Options& options() const noexcept override { return options_; }
   Account& account() noexcept override { return account_; }
+  Subscriptions& subscriptions() noexcept override { return subscriptions_; }
 
  private:
   struct Published {
@@ -640,6 +642,7 @@ class LocalStreams final : public Streams {
   log::Engine& engine_;
   const Options options_;
   Account account_;
+  Subscriptions subscriptions_{*this};
   std::unique_ptr<IteratorCodec> iterators_;
   TaskGroup tasks_;
 

@@ -70,7 +70,7 @@ inline void check_answer(int status, const std::string& body, std::string_view o
       "SerializationException",    "ValidationException",       "InvalidArgumentException",
       "ResourceNotFoundException", "ResourceInUseException",    "LimitExceededException",
       "ExpiredIteratorException",  "ExpiredNextTokenException", "ProvisionedThroughputExceededException",
-      "KMSNotFoundException"};
+      "KMSNotFoundException",      "DryRunOperationException"};
   require(status == 200 || status == 400, "an answer is a success or the client's fault");
   if (status == 200 && body.empty()) return;
   const auto json = nlohmann::json::parse(body, nullptr, false);

@@ -7,6 +7,7 @@
 //   given    steps before it: {"call": operation, "with": request} or {"advance_ms": n}
 //   options  of the streams domain: create_delay_ms, ...
 //   request  an object, or a text sent as it is
+//   then     of operations that push: steps as in given, while their reply is held open
 //   status, reply  what comes back; UPDATE_GOLDEN=1 writes them anew, and the diff is the review
 // In requests ${ShardIterator}, ${SequenceNumber}, ${NextToken} and ${NextShardIterator} stand for the latest given
 // step's member; in replies tokens are replaced by <token>.
@@ -54,6 +55,27 @@ struct Played {
   Json reply;
 };
 
+/// The first one that was refused.
+std::optional<Played> take_steps(KinesisWorld& world, const Json& steps, std::map<std::string, std::string>& known,
+                                 Wire wire) {
+  for (const Json& step : steps) {
+    if (step.contains("advance_ms")) {
+      world.clock.advance(std::chrono::milliseconds(step["advance_ms"].get<int>()));
+      settle(world.io);
+      continue;
+    }
+    const Answer answer = call(world, step["call"].get<std::string>(), request_text(step["with"], known), wire);
+    EXPECT_EQ(answer.status, 200) << "a step failed: " << answer.body;
+    if (answer.status != 200) return Played{answer.status, answer.json()};
+    settle(world.io);
+    if (answer.body.empty()) continue;
+    const Json given = answer.json();
+    for (const auto& [key, value] : given.items())
+      if (value.is_string()) known[key] = value.get<std::string>();
+  }
+  return std::nullopt;
+}
+
 Played play(const Json& file, const std::string& operation, Wire wire) {
   streams::Options options;
   if (file.contains("options")) {
@@ -63,18 +85,14 @@ Played play(const Json& file, const std::string& operation, Wire wire) {
   }
   KinesisWorld world(options);
   std::map<std::string, std::string> known;
-  for (const Json& step : file.value("given", Json::array())) {
-    if (step.contains("advance_ms")) {
-      world.clock.advance(std::chrono::milliseconds(step["advance_ms"].get<int>()));
-      continue;
-    }
-    const Answer answer = call(world, step["call"].get<std::string>(), request_text(step["with"], known), wire);
-    EXPECT_EQ(answer.status, 200) << "a given step failed: " << answer.body;
-    if (answer.status != 200) return {answer.status, answer.json()};
-    if (answer.body.empty()) continue;
-    const Json given = answer.json();
-    for (const auto& [key, value] : given.items())
-      if (value.is_string()) known[key] = value.get<std::string>();
+  if (std::optional<Played> failed = take_steps(world, file.value("given", Json::array()), known, wire)) return *failed;
+  if (file.contains("then")) {
+    const std::string text = request_text(file["request"], known);
+    const auto held = world.hold(operation, wire == Wire::json ? text : cbor_of(Json::parse(text)), wire);
+    if (!held) return {0, {}};
+    if (std::optional<Played> failed = take_steps(world, file["then"], known, wire)) return *failed;
+    held->settle();
+    return {200, held->json()};
   }
   const Answer answer = call(world, operation, request_text(file["request"], known), wire);
   Json reply = answer.body.empty() ? Json("") : answer.json();

@@ -16,6 +16,8 @@
 #include "millrace/services/operation.hpp"
 #include "millrace/state/store.hpp"
 #include "millrace/streams/streams.hpp"
+#include "millrace/streams/subscription.hpp"
+#include "services/held_subscription.hpp"
 #include "support/cbor.hpp"
 #include "support/run.hpp"
 
@@ -48,6 +50,7 @@ class KinesisWorld {
     services::Context context{environment, "00000000-0000-4000-8000-000000000000", services::Wire::cbor};
     services::Reply reply;
     test::run(io, find(operation).run(context, body, reply));
+    if (reply.pushed) return pushed(reply, services::Wire::cbor);
     Answer out = answer(reply, services::Wire::cbor);
     if (!out.body.empty()) out.body = json_of_cbor(out.body).dump();
     return out;
@@ -57,7 +60,18 @@ class KinesisWorld {
     services::Context context{surroundings, "00000000-0000-4000-8000-000000000000"};
     services::Reply reply;
     test::run(io, find(operation).run(context, body, reply));
+    if (reply.pushed) return pushed(reply, services::Wire::json);
     return answer(reply);
+  }
+  /// A call whose reply is pushed, held open; null where it is refused.
+  std::unique_ptr<Held> hold(std::string_view operation, std::string_view body,
+                             services::Wire wire = services::Wire::json) {
+    services::Context context{environment, "00000000-0000-4000-8000-000000000000", wire};
+    services::Reply reply;
+    test::run(io, find(operation).run(context, body, reply));
+    EXPECT_TRUE(reply.pushed) << answer(reply, wire).body;
+    if (!reply.pushed) return nullptr;
+    return std::make_unique<Held>(io, std::move(reply.pushed), wire == services::Wire::cbor);
   }
   static const services::Operation& find(std::string_view operation) {
     const services::Operation* found = services::find_service("kinesis")->find(operation);
@@ -95,6 +109,14 @@ class KinesisWorld {
       if (!page.contains("NextShardIterator")) return all;
       next = page["NextShardIterator"];
     }
+  }
+
+  /// What is pushed before anything happens.
+  Answer pushed(services::Reply& reply, services::Wire wire) {
+    Held held(io, std::move(reply.pushed), wire == services::Wire::cbor);
+    Answer out;
+    out.body = held.json().dump();
+    return out;
   }
 
   static Answer answer(services::Reply& reply, services::Wire wire = services::Wire::json) {

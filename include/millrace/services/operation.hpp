@@ -62,15 +62,28 @@ class Pieces {
   virtual bool next(Buffer& out) = 0;
 };
 
-/// Filled by an operation: either `body`, or `pieces`, or `error`.
+/// A reply that goes on for as long as there is something to say, sent as it comes and as the peer takes it. Bounds its
+/// own memory.
+class Pushed {
+ public:
+  virtual ~Pushed() = default;
+  virtual std::string_view content_type() const noexcept = 0;
+  /// Waits for what comes next; the view lives until the next call. Empty: nothing more does. When the coroutine that
+  /// waits is cancelled, it ends soon after.
+  virtual awaitable<std::string_view> next() = 0;
+};
+
+/// Filled by an operation: either `body`, or `pieces`, or `pushed`, or `error`.
 struct Reply {
   Buffer body;                     ///< on the context's wire; empty for operations without output
   std::unique_ptr<Pieces> pieces;  ///< instead of body
+  std::unique_ptr<Pushed> pushed;  ///< the same, of operations that push
   std::optional<ServiceError> error;
   /// SerializationException carries its text as "Message"; the rest as "message".
   void clear() {
     body.clear();
     pieces.reset();
+    pushed.reset();
     error.reset();
   }
 };
@@ -81,6 +94,7 @@ struct Operation {
   /// Decodes, validates, runs; answers every client error by Reply::error. An exception is a bug (InternalFailure).
   awaitable<void> (*run)(Context& context, std::string_view body, Reply& reply);
   std::span<const Field> input{};  ///< its members; empty for operations that decode by themselves
+  bool pushes = false;             ///< its reply may be Reply::pushed: it cannot be called in process
 };
 
 /// One AWS service as the wire knows it.

@@ -43,8 +43,9 @@ enum class Errc {
   consumer_exists,
   consumer_not_found,
   consumer_not_active,
-  consumer_limit,      ///< that a stream can have
-  consumers_creating,  ///< too many at once in the account
+  consumer_limit,       ///< that a stream can have
+  consumers_creating,   ///< too many at once in the account
+  consumer_subscribed,  ///< to this shard, and not long enough ago for another subscription to take over
   // Of settings.
   warm_needs_on_demand,   ///< a provisioned stream has no warm throughput
   warm_needs_commitment,  ///< nor has one of an account without a commitment
@@ -144,6 +145,8 @@ struct CreateStream {
   Settings settings{};
 };
 
+class Subscriptions;
+
 /// All streams of the account. Thread-safe; find() is cheap and never waits.
 class Streams {
  public:
@@ -185,6 +188,7 @@ class Streams {
   virtual Clock& clock() noexcept = 0;
   virtual const Options& options() const noexcept = 0;
   virtual Account& account() noexcept = 0;
+  virtual Subscriptions& subscriptions() noexcept = 0;
 };
 
 /// Takes up what the store holds of an earlier run: the logs of its streams are opened, or made where the engine has

@@ -227,6 +227,10 @@ ServiceError to_service_error(const streams::Error& error, const Environment& en
       return {"LimitExceededException", 400,
               "Account " + environment.account_id + " cannot have more than " + error.detail +
                   " consumers in state CREATING."};
+    case streams::Errc::consumer_subscribed:
+      return {"ResourceInUseException", 400,
+              "Another active subscription exists for this consumer: " + environment.account_id + ":" +
+                  std::string(subject.stream) + ":" + std::string(subject.shard) + ":" + error.detail};
     case streams::Errc::warm_needs_on_demand:
       return {"ValidationException", 400,
               "Request is invalid. S" + stream + " is in Provisioned mode, which has no warm throughput."};

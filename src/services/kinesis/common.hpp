@@ -57,7 +57,7 @@ struct Subject {
   std::string_view adjacent_shard{}, hash_key{};  ///< of a reshard
   std::optional<streams::HashRange> hash_keys{};
   std::int32_t target_shards = 0;
-  std::string_view consumer{}, resource_arn{};
+  std::string_view consumer{}, resource_arn{}, shard{};
 };
 /// One switch a layer: what a domain error is called on the wire.
 ServiceError to_service_error(const streams::Error& error, const Environment& environment, const Subject& subject);
