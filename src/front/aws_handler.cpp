@@ -22,6 +22,9 @@ constexpr std::size_t kOneSendBytesMax = 256 * 1024;
 /// What rendering a larger reply takes at a time: a piece, and room for what the last record of one adds.
 constexpr std::size_t kPieceBytes = 512 * 1024;
 
+/// A request that is answered by a push lasts, and its body with it.
+constexpr std::size_t kPushingRequestBytesMax = 64 * 1024;
+
 /// The header fields that routing, checks and CORS look at.
 struct Fields {
   HostName host;
@@ -180,9 +183,11 @@ class AwsHandler final : public http::Handler {
     std::string_view body;
     const bool post = request.method == "POST";
     if ((post && !route.unserved) || route.query_action) {
-      const auto collected = co_await request.body->collect(options_.body_bytes_max);
+      const bool pushes = route.operation && route.operation->operation->pushes;
+      const std::size_t bytes_max = pushes ? kPushingRequestBytesMax : options_.body_bytes_max;
+      const auto collected = co_await request.body->collect(bytes_max);
       if (!collected) {
-        co_await answer_unread(collected.error().code, route, fields, *lease, writer);
+        co_await answer_unread(collected.error().code, bytes_max, route, fields, *lease, writer);
         co_return;
       }
       body = *collected;
@@ -347,15 +352,15 @@ class AwsHandler final : public http::Handler {
   }
 
   /// The body did not come.
-  awaitable<void> answer_unread(http::Errc why, const Route& route, const Fields& fields, Exchange& exchange,
-                                http::ResponseWriter& writer) {
+  awaitable<void> answer_unread(http::Errc why, std::size_t bytes_max, const Route& route, const Fields& fields,
+                                Exchange& exchange, http::ResponseWriter& writer) {
     services::ServiceError error;
     switch (why) {
       case http::Errc::peer_gone:
         co_return;
       case http::Errc::too_large:
         error = {"RequestEntityTooLargeException", 413,
-                 "The request is larger than the " + std::to_string(options_.body_bytes_max) + " bytes taken here."};
+                 "The request is larger than the " + std::to_string(bytes_max) + " bytes taken here."};
         break;
       case http::Errc::no_memory:
         error = no_memory(route.service ? route.service->name : std::string_view{});

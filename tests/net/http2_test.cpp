@@ -343,6 +343,30 @@ TEST(Http2, AFullWindowOfOneStreamHoldsNoOtherUp) {
   EXPECT_EQ(client.reply(large).body, "POST /?\n" + pattern(5000));
 }
 
+TEST(Http2, AReplyThatRestsIsNotCut) {
+  std::atomic<bool> go_on{false};
+  Site site([&](http::Request&, http::ResponseWriter& writer) -> awaitable<void> {
+    const http::ResponseHead head{200, {}};
+    const Slice first{"first", {}}, last{"last", {}};
+    (void)co_await writer.start(head, std::nullopt);
+    (void)co_await writer.write(first);
+    Timer poll(co_await boost::asio::this_coro::executor);
+    while (!go_on) {
+      poll.expires_after(std::chrono::milliseconds{1});
+      co_await poll.async_wait(boost::asio::as_tuple(use_awaitable));
+    }
+    (void)co_await writer.write(last);
+    (void)co_await writer.finish();
+  });
+  Http2Client client(site.port);
+  const std::int32_t id = client.get("/");
+  EXPECT_TRUE(client.until([&] { return client.replies[id].body == "first"; }));
+  for (int minutes = 0; minutes < 30; ++minutes) EXPECT_TRUE(site.pass_and_sweep(std::chrono::minutes{1}));
+  go_on = true;
+  EXPECT_EQ(client.reply(id).body, "firstlast");
+  EXPECT_EQ(site.stats().timed_out, 0u);
+}
+
 TEST(Http2, AWindowThatStandsStillIsWaitedForAMinute) {
   Site site(echo);
   Http2Client client(site.port, {.window = 0, .updates = false});

@@ -156,6 +156,30 @@ TEST(Replies, ABigOneToASlowReaderTakesNoMoreThanTheSocketHolds) {
   EXPECT_EQ(site.stats().timed_out, 1u);
 }
 
+TEST(Replies, ThatRestAreNotCut) {
+  std::promise<void> written;
+  std::atomic<bool> go_on{false};
+  Site site([&](http::Request&, http::ResponseWriter& writer) -> awaitable<void> {
+    const http::ResponseHead head{200, {}};
+    const Slice first{"first", {}}, last{"last", {}};
+    (void)co_await writer.start(head, std::nullopt);
+    (void)co_await writer.write(first);
+    written.set_value();
+    co_await wait_for(go_on);
+    (void)co_await writer.write(last);
+    (void)co_await writer.finish();
+  });
+  Client client(site.port);
+  client.send(kGet);
+  written.get_future().wait();
+  for (int minutes = 0; minutes < 30; ++minutes) EXPECT_TRUE(site.pass_and_sweep(std::chrono::minutes{1}));
+  go_on = true;
+  const WireReply reply = client.receive();
+  EXPECT_TRUE(reply.complete);
+  EXPECT_EQ(reply.body, "firstlast");
+  EXPECT_EQ(site.stats().timed_out, 0u);
+}
+
 TEST(Replies, APeerThatGoesCancelsTheHandlerThatWaits) {
   std::promise<void> started;
   std::promise<bool> ended;
