@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 
+import fanout
 import peers
 import scale
 import servers
@@ -339,6 +340,7 @@ GROUPS = {
     "cbor": [Group(cbor_cells, True)],
     "get": [Group(get_cells)],
     "reshard": [Group(reshard_cells, True)],
+    "fanout": [Group(fanout.cells, True)],
     "door": [Group(door_cells("/PROD/v1", "default API"), True)] +
             [Group(door_cells("/BENCH/v1", "%d route%s" % (n, "s"[:n > 1])), True, n) for n in (1, 300)],
     "memory": [Group(memory_cells)],
@@ -346,7 +348,7 @@ GROUPS = {
 }
 # Groups whose cells hold two sizes of one thing against each other: they run once and take their turns themselves.
 TWINS = {"scale-" + name: cells for name, cells in scale.CELLS.items()}
-RATIOS = (("millrace", "floor"), ("large", "small"))
+RATIOS = (("millrace", "floor"), ("millrace", "sockets"), ("large", "small"))
 
 
 def chosen(parser, names):
@@ -429,7 +431,9 @@ def main():
                     continue
                 with server:
                     for cell, figures in group.cells(server, options):
-                        results.add(round_number + 1, name, cell, figures)
+                        # A cell may say who it was that was measured.
+                        who, figures = figures if isinstance(figures, tuple) else (name, figures)
+                        results.add(round_number + 1, who, cell, figures)
     for cells in (TWINS[name] for name in groups if name in TWINS):
         for cell, by_size in cells(options):
             for size, figures in by_size.items():

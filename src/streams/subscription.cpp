@@ -59,15 +59,40 @@ class Told {
 
 }  // namespace
 
+SharedEvents::Made SharedEvents::find(Form form, log::Position first) const {
+  std::lock_guard lock(mutex_);
+  for (const Made& made : kept_[static_cast<std::size_t>(form)].made)
+    if (made.what && made.first == first) return made;
+  return {};
+}
+
+void SharedEvents::leave(Form form, Made made) {
+  std::lock_guard lock(mutex_);
+  Kept& kept = kept_[static_cast<std::size_t>(form)];
+  std::swap(kept.made[kept.next], made);  // what goes, goes behind the lock
+  kept.next = (kept.next + 1) % kKept;
+}
+
+void SharedEvents::clear() {
+  std::array<Kept, kForms> gone;
+  std::lock_guard lock(mutex_);
+  std::swap(gone, kept_);
+}
+
 struct Subscriptions::Registry {
   struct Entry {
     std::shared_ptr<Told> active;  // null: its peer has gone
     TimePoint since;
   };
+  struct Added {
+    std::shared_ptr<Told> told;
+    std::shared_ptr<SharedEvents> shared;
+  };
 
-  Result<std::shared_ptr<Told>> add(const Key& key, TimePoint now) {
+  Result<Added> add(const Key& key, TimePoint now) {
     std::shared_ptr<Told> before;
     auto told = std::make_shared<Told>();
+    std::shared_ptr<SharedEvents> events;
     {
       std::lock_guard lock(mutex);
       if (stopped) return Error{Errc::failed, "no more subscriptions are made"};
@@ -77,9 +102,19 @@ struct Subscriptions::Registry {
       if (!fresh && now - entry.since < kUncontested) return Error{Errc::consumer_subscribed, key.consumer};
       before = std::move(entry.active);
       entry = {told, now};
+      events = shared_of(key);
     }
     if (before) before->end(SubscriptionEnd::taken_over);
-    return told;
+    return Added{std::move(told), std::move(events)};
+  }
+
+  std::shared_ptr<SharedEvents> shared_of(const Key& key) {
+    std::weak_ptr<SharedEvents>& slot = shared[{key.incarnation, key.shard}];
+    std::shared_ptr<SharedEvents> events = slot.lock();
+    if (events) return events;
+    slot = events = std::make_shared<SharedEvents>();
+    std::erase_if(shared, [](const auto& entry) { return entry.second.expired(); });
+    return events;
   }
 
   // One that the server has ended is as if it had not been; whose peer has gone counts for as long as nobody may take
@@ -117,6 +152,7 @@ struct Subscriptions::Registry {
   mutable std::mutex mutex;
   std::map<Key, Entry> entries;
   std::deque<std::pair<TimePoint, Key>> left;
+  std::map<std::pair<std::uint64_t, std::uint32_t>, std::weak_ptr<SharedEvents>> shared;  // by incarnation and shard
   bool stopped = false;
 };
 
@@ -124,12 +160,13 @@ namespace {
 
 class LogSubscription final : public Subscription {
  public:
-  LogSubscription(Streams& streams, std::shared_ptr<Subscriptions::Registry> registry, std::shared_ptr<Told> told,
-                  Key key, const Shard& shard, log::Position from, TimePoint now)
+  LogSubscription(Streams& streams, std::shared_ptr<Subscriptions::Registry> registry,
+                  Subscriptions::Registry::Added added, Key key, const Shard& shard, log::Position from, TimePoint now)
       : streams_(streams),
         clock_(streams.clock()),
         registry_(std::move(registry)),
-        told_(std::move(told)),
+        told_(std::move(added.told)),
+        shared_(std::move(added.shared)),
         key_(std::move(key)),
         shard_id_(shard.id),
         numbers_(shard.numbers),
@@ -149,6 +186,8 @@ class LogSubscription final : public Subscription {
     }
     co_return *end_;
   }
+  void skip_to(log::Position next) noexcept override { from_ = std::max(from_, next); }
+  SharedEvents& shared() noexcept override { return *shared_; }
 
  private:
   // Nothing: it is at its end.
@@ -162,7 +201,7 @@ class LogSubscription final : public Subscription {
       request.from = from_;
       request.records_max = Subscriptions::kEventRecordsMax;
       request.bytes_max = Subscriptions::kEventBytesMax;
-      request.wait_until = std::min({sign_at_, life_until_, gone_at_});
+      if (wait_for_timer()) request.wait_until = TimePoint::max();
       request.stop = stop_;
       log::Result<log::ReadBatch> read = co_await log_->read(std::move(request));
       seen_at_ = clock_.now();
@@ -179,9 +218,12 @@ class LogSubscription final : public Subscription {
         co_return std::nullopt;
       }
       if (read->records == 0 && !read->ended && seen_at_ < sign_at_) continue;  // the end of something else
+      if (read->records == 0) shared_->clear();                                 // nothing comes at present
       sign_at_ = seen_at_ + Subscriptions::kSignOfLife;
       from_ = read->next;
-      SubscriptionEvent event;
+      SubscriptionEvent event{};
+      const std::int64_t last_ms = last_arrival(*read);
+      if (read->next < read->tip) event.behind_ms = std::max<std::int64_t>(1, read->tip_arrival_ms - last_ms);
       if (read->ended) {
         event.stream = parent_of_children();
         // What ends without children is no shard that was split or merged: it is going.
@@ -191,7 +233,7 @@ class LogSubscription final : public Subscription {
         }
         ended(SubscriptionEnd::over);
       } else {
-        event.continuation = continuation(*read);
+        event.continuation = continuation(*read, last_ms);
       }
       event.batch = std::move(*read);
       co_return event;
@@ -200,6 +242,18 @@ class LogSubscription final : public Subscription {
 
   void ended(SubscriptionEnd why) {
     if (!end_) end_ = why;
+  }
+
+  // Whether there is time for records to come. One timer stands for many waits: it is set anew when it has fired, not
+  // with each record. The clock may be gone when this is: the timer is left to fire.
+  bool wait_for_timer() {
+    const TimePoint until = std::min({sign_at_, life_until_, gone_at_});
+    if (until <= seen_at_) return false;
+    if (timer_at_ <= seen_at_ || timer_at_ > until) {
+      timer_at_ = until;
+      clock_.call_at(until, [told = told_] { told->look(); });
+    }
+    return true;
   }
 
   // At what others may have changed.
@@ -231,15 +285,22 @@ class LogSubscription final : public Subscription {
     return has ? stream : nullptr;
   }
 
+  // Of the last record; where there is none, of the newest.
+  static std::int64_t last_arrival(const log::ReadBatch& batch) {
+    if (batch.records == 0) return batch.tip_arrival_ms;
+    const log::RecordRun& run = batch.runs.back();
+    log::RecordView last{};
+    const char* at = run.bytes.data();
+    for (std::uint32_t i = 0; i < run.count; ++i) at = log::read_record(at, last);
+    return last.arrival_ms;
+  }
+
   // Behind which number the next subscription goes on: the last record's; where there is none, one of this second for
   // the position before, which is more than all numbers that were given and less than all that will be.
-  std::string continuation(const log::ReadBatch& batch) const {
+  std::string continuation(const log::ReadBatch& batch, std::int64_t last_ms) const {
     if (batch.records > 0) {
       const log::RecordRun& run = batch.runs.back();
-      log::RecordView last{};
-      const char* at = run.bytes.data();
-      for (std::uint32_t i = 0; i < run.count; ++i) at = log::read_record(at, last);
-      return numbers_.text(log::Position{run.first.get() + run.count - 1}, last.arrival_ms);
+      return numbers_.text(log::Position{run.first.get() + run.count - 1}, last_ms);
     }
     const std::int64_t ms =
         std::max({seen_at_.time_since_epoch().count(), batch.tip_arrival_ms, shard_created_s_ * 1000});
@@ -250,6 +311,7 @@ class LogSubscription final : public Subscription {
   Clock& clock_;
   const std::shared_ptr<Subscriptions::Registry> registry_;
   const std::shared_ptr<Told> told_;
+  const std::shared_ptr<SharedEvents> shared_;
   const Key key_;
   const std::string shard_id_;
   const SequenceNumbers numbers_;
@@ -260,6 +322,7 @@ class LogSubscription final : public Subscription {
   TimePoint seen_at_;                     // when it was last awake
   TimePoint sign_at_{};                   // when the next event is due, whatever there is
   TimePoint gone_at_ = TimePoint::max();  // when the consumer will be
+  TimePoint timer_at_{};
   std::stop_token stop_;
   bool look_ = true;
   std::optional<SubscriptionEnd> end_;
@@ -274,9 +337,9 @@ Result<std::unique_ptr<Subscription>> Subscriptions::begin(Wanted wanted) {
   const TimePoint now = streams_.clock().now();
   const Shard& shard = *wanted.stream->shard(wanted.shard);
   Key key{wanted.stream->incarnation, wanted.shard, std::move(wanted.consumer), wanted.consumer_created_s};
-  Result<std::shared_ptr<Told>> told = registry_->add(key, now);
-  if (!told) return told.error();
-  return std::unique_ptr<Subscription>(std::make_unique<LogSubscription>(streams_, registry_, std::move(*told),
+  Result<Registry::Added> added = registry_->add(key, now);
+  if (!added) return added.error();
+  return std::unique_ptr<Subscription>(std::make_unique<LogSubscription>(streams_, registry_, std::move(*added),
                                                                          std::move(key), shard, wanted.from, now));
 }
 

@@ -140,7 +140,7 @@ TEST_P(Subscribed, ReadsWhatThereIsThenWhatComes) {
     collect(one.batch, got);
   }
   EXPECT_EQ(got, sent);
-  if (GetParam() != Kind::memory) EXPECT_GT(engine->status().file_reads, 0u);
+  EXPECT_EQ(engine->status().file_reads > 0, GetParam() != Kind::memory);
   auto waiting = test::start(io, subscription->next());
   test::settle(io);
   EXPECT_FALSE(waiting.done());
@@ -167,7 +167,7 @@ TEST_P(SubscribedDurably, NumbersGoOnAlsoBehindAStart) {
       test::run_until(io, [&] { return waiting.done(); });
       const SubscriptionEvent one = std::get<SubscriptionEvent>(waiting.result());
       collect(one.batch, got);
-      if (!numbers.empty()) EXPECT_GT(one.continuation, numbers.back()) << "they only grow";
+      EXPECT_GT(one.continuation, numbers.empty() ? "" : numbers.back()) << "they only grow";
       numbers.push_back(one.continuation);
       read.push_back(got.size());
     }

@@ -1,8 +1,10 @@
 #pragma once
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <stop_token>
+#include <mutex>
 #include <string>
 #include <variant>
 
@@ -14,8 +16,34 @@ namespace millrace::streams {
 
 struct SubscriptionEvent {
   log::ReadBatch batch;      ///< none in it: a sign of life
+  std::int64_t behind_ms;    ///< how far its last record is behind the newest one; 0: there is no newer one
   std::string continuation;  ///< number after which the next subscription goes on; empty when the shard has ended
   StreamRef stream;          ///< where the shard has ended, the one that has its children; else null
+};
+
+/// What subscriptions to one shard have made of the records they read, for each other: they read much the same at much
+/// the same time. The last few, as long as records come. Thread-safe.
+class SharedEvents {
+ public:
+  enum class Form : std::uint8_t { json, cbor };
+  struct Made {
+    log::Position first, next;  ///< of all records from one up to the other
+    std::int64_t behind_ms = 0;
+    std::shared_ptr<const void> what;  ///< who makes them knows
+  };
+  /// What was made of records that begin at `first`; `what` is null when nothing was.
+  Made find(Form form, log::Position first) const;
+  void leave(Form form, Made made);
+  void clear();
+
+ private:
+  static constexpr std::size_t kForms = 2, kKept = 2;
+  struct Kept {
+    std::array<Made, kKept> made;
+    std::size_t next = 0;
+  };
+  mutable std::mutex mutex_;
+  std::array<Kept, kForms> kept_;
 };
 
 enum class SubscriptionEnd {
@@ -35,6 +63,9 @@ class Subscription {
   /// Waits for records, at most until the next sign of life is due. The first event comes at once. After an end, the
   /// same one again.
   virtual awaitable<std::variant<SubscriptionEvent, SubscriptionEnd>> next() = 0;
+  /// The peer is given more than the last event had: it goes on at `next`.
+  virtual void skip_to(log::Position next) noexcept = 0;
+  virtual SharedEvents& shared() noexcept = 0;
 };
 
 /// All subscriptions that there are: one for each consumer and shard. Thread-safe.

@@ -156,9 +156,10 @@ class RecordPieces final : public Pieces {
   }
   /// What out may grow by with one piece. After end_with().
   std::size_t piece_bytes_max() const noexcept {
-    return std::min<std::size_t>(size_, kPieceBytes + kFixedBytes + largest_ + open_.size() + tail_.size()) +
-           Form::kBetween.size() + Form::kSealed.size() + Form::kSlack;
+    return std::min<std::size_t>(size_, kPieceBytes + kFixedBytes + largest_ + open_.size() + tail_.size()) + slack();
   }
+  /// What rendering may touch behind the end.
+  static constexpr std::size_t slack() noexcept { return Form::kBetween.size() + Form::kSealed.size() + Form::kSlack; }
   /// The members that follow the records, as an object of their own; to be set before the first piece.
   void end_with(std::string_view object, std::size_t members) {
     open_ = Form::open(batch_.records, members);

@@ -19,8 +19,11 @@ using namespace std::chrono_literals;
 // What a subscription keeps for its events between them, reserved for as long as it lasts; an event that is larger has
 // its own while it is on its way.
 constexpr std::size_t kKeptBytes = 16 * 1024;
-// How often memory for a larger one is asked for, and how long.
-constexpr std::chrono::milliseconds kMemoryRetry = 100ms, kMemoryPatience = 5s;
+// Up to this size an event is made once for all subscriptions that are where this one is.
+constexpr std::size_t kSharedBytesMax = 256 * 1024;
+// How often memory for a larger one is asked for, and how long: with what may have passed since the event before, less
+// than the peer is ever left without a word.
+constexpr std::chrono::milliseconds kMemoryRetry = 100ms, kMemoryPatience = 1800ms;
 
 struct Input {
   std::string consumer_arn, shard_id;
@@ -69,6 +72,12 @@ constexpr Headers exception_headers(std::string_view type) {
   return {{{":exception-type", type}, {":content-type", kEventContentType<Form>}, {":message-type", "exception"}}};
 }
 
+// An event as it is sent, and the memory that is reserved for it.
+struct Frame {
+  Reservation reserved;
+  Buffer bytes;
+};
+
 // What a subscription is about, as errors name it.
 struct Names {
   std::string stream, shard, consumer, consumer_arn;
@@ -99,6 +108,7 @@ class ShardEvents final : public Pushed {
       co_return out_.view();
     }
     out_.clear();
+    frame_.reset();
     if (!pieces_) {
       if (over_) co_return std::string_view{};
       give_back();
@@ -108,49 +118,100 @@ class ShardEvents final : public Pushed {
         tell(*end);
         co_return out_.view();
       }
-      begin(std::move(std::get<streams::SubscriptionEvent>(came)));
+      streams::SubscriptionEvent& event = std::get<streams::SubscriptionEvent>(came);
+      if (take_shared(event)) co_return frame_->bytes.view();
+      const Place place = begin(event);
+      if (share(place)) co_return frame_->bytes.view();
       const bool room = co_await make_room();
       if (!room) {
         pieces_.reset();
         over_ = true;
         co_return out_.view();
       }
-      frame_.emplace(out_, event_headers<Form>("SubscribeToShardEvent"), pieces_->size());
+      writer_.emplace(out_, event_headers<Form>(kEventName), pieces_->size());
     }
     const std::size_t before = out_.size();
     pieces_->next(out_);
-    frame_->count(out_.view().substr(before));
-    if (frame_->left() == 0) {
-      frame_->end(out_);
+    writer_->count(out_.view().substr(before));
+    if (writer_->left() == 0) {
+      writer_->end(out_);
       pieces_.reset();
     }
     co_return out_.view();
   }
 
  private:
-  void begin(streams::SubscriptionEvent event) {
+  static constexpr std::string_view kEventName = "SubscribeToShardEvent";
+  static constexpr auto kForm =
+      Form::kWire == Wire::json ? streams::SharedEvents::Form::json : streams::SharedEvents::Form::cbor;
+
+  // Which records an event has; nothing where it is of no use to others.
+  using Place = std::optional<streams::SharedEvents::Made>;
+
+  static Place place_of(const streams::SubscriptionEvent& event) {
+    if (event.batch.records == 0 || event.stream) return std::nullopt;
+    return streams::SharedEvents::Made{event.batch.runs.front().first, event.batch.next, event.behind_ms, nullptr};
+  }
+
+  // What another subscription has made of the same records; or of more, when those were all there were.
+  bool take_shared(const streams::SubscriptionEvent& event) {
+    const Place place = place_of(event);
+    if (!place) return false;
+    streams::SharedEvents::Made made = subscription_->shared().find(kForm, place->first);
+    if (!made.what || made.behind_ms != place->behind_ms) return false;
+    if (made.next != place->next && (made.next < place->next || made.behind_ms != 0)) return false;
+    subscription_->skip_to(made.next);
+    frame_ = std::static_pointer_cast<const Frame>(std::move(made.what));
+    return true;
+  }
+
+  Place begin(streams::SubscriptionEvent& event) {
+    Place place = place_of(event);
     Event rest;
-    caught_up_ = event.batch.next >= event.batch.tip;
-    pieces_.emplace(std::move(event.batch), numbers_);
-    rest.behind_ms = pieces_->millis_behind();
+    rest.behind_ms = event.behind_ms;
+    caught_up_ = event.behind_ms == 0;
     if (event.stream)
       rest.children = children_of(*event.stream, shard_);
     else
       rest.continuation = std::move(event.continuation);
     Buffer object;
     encode(kEvent, &rest, object, Form::kWire);
+    pieces_.emplace(std::move(event.batch), numbers_);
     pieces_->end_with(object.view(), 1 + rest.continuation.has_value() + rest.children.has_value());
+    return place;
   }
 
-  std::size_t needed() const noexcept {
-    constexpr Headers kHeaders = event_headers<Form>("SubscribeToShardEvent");
-    return codec::event_bytes(kHeaders, pieces_->piece_bytes_max());
+  std::size_t bytes_of(std::size_t payload) const noexcept {
+    return codec::event_bytes(event_headers<Form>(kEventName), payload);
+  }
+
+  // Makes the event whole, in memory that all who are at its place send it from.
+  bool share(const Place& place) {
+    if (!place || pieces_->size() > kSharedBytesMax) return false;
+    const std::size_t bytes = bytes_of(pieces_->size() + pieces_->slack());
+    auto frame = std::make_shared<Frame>();
+    frame->reserved = Reservation::take(environment_.budget, Account::replies, bytes);
+    if (!frame->reserved) return false;
+    Buffer& out = frame->bytes;
+    out.reserve(bytes);
+    codec::EventWriter writer(out, event_headers<Form>(kEventName), pieces_->size());
+    const std::size_t head = out.size();
+    while (pieces_->next(out)) {
+    }
+    writer.count(out.view().substr(head));
+    writer.end(out);
+    pieces_.reset();
+    streams::SharedEvents::Made made = *place;
+    made.what = frame;
+    frame_ = std::move(frame);
+    subscription_->shared().leave(kForm, std::move(made));
+    return true;
   }
 
   // Room for a piece of the event, in memory that is reserved for it. False: there was none for too long, or nobody
   // waits any more.
   awaitable<bool> make_room() {
-    const std::size_t bytes = needed();
+    const std::size_t bytes = bytes_of(pieces_->piece_bytes_max());
     if (bytes <= std::max(kKeptBytes, more_.bytes())) {
       out_.reserve(std::max(bytes, kKeptBytes));
       co_return true;
@@ -218,8 +279,9 @@ class ShardEvents final : public Pushed {
   const std::unique_ptr<streams::Subscription> subscription_;
   Reservation kept_, more_;
   Buffer out_;
-  std::optional<RecordPieces<Form>> pieces_;  // of the event that is on its way
-  std::optional<codec::EventWriter> frame_;
+  std::shared_ptr<const Frame> frame_;        // what is sent, where it is shared
+  std::optional<RecordPieces<Form>> pieces_;  // else of the event that is on its way
+  std::optional<codec::EventWriter> writer_;
   bool begun_ = false, over_ = false, caught_up_ = true;
 };
 
