@@ -2,9 +2,11 @@
 
 import base64
 import binascii
-import http.client
+import http.client as http_client
 import json
 import queue
+import re
+import socket
 import struct
 import threading
 import time
@@ -13,9 +15,10 @@ import cbor2
 import h2.config
 import h2.connection
 import h2.events
+import h2.settings
 import pytest
 
-from conftest import PATIENCE
+from conftest import PATIENCE, http
 from test_cbor import decoded
 from test_http2 import target
 from test_kinesis_boto3 import error, put
@@ -229,7 +232,7 @@ def data_of(records, wire):
 def over_http1(daemon, headers, body):
     """The pieces of a reply as they come."""
     host, port = daemon.aws.removeprefix("http://").rsplit(":", 1)
-    connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
+    connection = http_client.HTTPConnection(host, int(port), timeout=PATIENCE)
     connection.request("POST", "/", body, headers)
     reply = connection.getresponse()
     yield reply.status, {name.lower(): value for name, value in reply.getheaders()}
@@ -291,3 +294,47 @@ def test_the_bytes_themselves(daemon, kinesis, stream, transport, wire):
     assert [data for _, event in got[1:] for data in data_of(event["Records"], wire)] == [b"0", b"1", b"2"]
     assert [child["ShardId"] for child in got[-1][1]["ChildShards"]] == ["shardId-000000000002", "shardId-000000000003"]
     assert all("ChildShards" not in event for _, event in got[1:-1])
+
+
+def held_for_replies(daemon):
+    return int(re.search(r'^millrace_memory_bytes\{account="replies"\} (\d+)', http("GET", daemon.aws + "/_millrace/metrics").body.decode(), re.M)[1])
+
+
+def test_peers_that_stall_hold_little_and_nobody_up(daemon, kinesis, stream):
+    before = held_for_replies(daemon)
+    headers = {**target("SubscribeToShard"), "Content-Type": JSON[0], "Host": "localhost"}
+    stalled = []
+    for i in range(8):
+        body = json.dumps({"ConsumerARN": consumer(kinesis, stream, f"stalled-{i}"), "ShardId": FIRST, "StartingPosition": HORIZON})
+        connection = daemon.connect()
+        if i % 2:
+            head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            connection.sendall(f"POST / HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        else:
+            session = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+            session.initiate_connection()
+            session.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0})
+            head = [(":method", "POST"), (":scheme", "http"), (":path", "/"), (":authority", "localhost")]
+            head += [(name.lower(), value) for name, value in headers.items() if name != "Host"]
+            session.send_headers(1, head)
+            session.send_data(1, body.encode(), end_stream=True)
+            connection.sendall(session.data_to_send())
+        stalled.append(connection)
+    reads = Held(kinesis, consumer(kinesis, stream))
+    sent = [b"%d" % i + b"x" * 20_000 for i in range(800)]
+    for at in range(0, len(sent), 100):
+        records = [{"Data": data, "PartitionKey": "k", "ExplicitHashKey": "0"} for data in sent[at : at + 100]]
+        assert kinesis.put_records(StreamName=stream, Records=records)["FailedRecordCount"] == 0
+    assert reads.records(len(sent))[0] == sent
+    # A record of 20 KB more than a piece has, each at most.
+    assert held_for_replies(daemon) - before < 9 * (16 + 256 + 32) * 1024
+    for i, connection in enumerate(stalled):
+        if i % 3 == 0:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+        connection.close()
+    put(kinesis, stream, b"last")
+    assert reads.records(1)[0] == [b"last"]
+    deadline = time.monotonic() + PATIENCE
+    while held_for_replies(daemon) - before > 100 * 1024:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -193,6 +193,17 @@ TEST_F(Subscribing, AStopEndsAllInOrder) {
   EXPECT_EQ(late.status, 500);
 }
 
+TEST_F(Subscribing, IsNotForCallsInProcess) {
+  const auto caller = make_service_caller(*operations);
+  EXPECT_TRUE(caller->has("kinesis", "GetRecords"));
+  EXPECT_FALSE(caller->has("kinesis", "SubscribeToShard"));
+  for (const std::string_view action : caller->actions("kinesis")) EXPECT_NE(action, "SubscribeToShard");
+  const gateway::ServiceCall call{"kinesis", "SubscribeToShard", "{}", "id"};
+  const auto reply = test::run(caller->call(call));
+  EXPECT_EQ(reply.status, 400);
+  EXPECT_NE(reply.body.find("UnknownOperationException"), std::string::npos);
+}
+
 TEST_F(Subscribing, ALongRequestIsNotHeldForAsLong) {
   MemoryStream& stream = transport.open("POST", "/");
   stream.header("Host", "localhost")
