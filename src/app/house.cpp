@@ -130,6 +130,8 @@ awaitable<void> House::open() {
 
   services::Environment environment{clock_,          *random_,           budget_,       *streams_,
                                     delivery_.get(), config_.account_id, config_.region};
+  environment.published = &published_;
+  telemetry::show(metrics_, published_);
   environment_ = std::make_unique<services::Environment>(std::move(environment));
   operations_ = front::make_operations(*environment_, metrics_, cores_);
   services_ = front::make_service_caller(*operations_);

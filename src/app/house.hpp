@@ -24,6 +24,7 @@
 #include "millrace/state/store.hpp"
 #include "millrace/streams/streams.hpp"
 #include "millrace/telemetry/metrics.hpp"
+#include "millrace/telemetry/published.hpp"
 
 namespace millrace::app {
 
@@ -76,6 +77,7 @@ class House {
   const std::function<std::string()> authority_;
   MemoryBudget budget_;
   std::unique_ptr<Random> random_;
+  telemetry::PublishedMetrics published_;
   telemetry::Registry metrics_;
   Cores cores_;
   SystemClock clock_;

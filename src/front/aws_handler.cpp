@@ -6,11 +6,13 @@
 #include "front/authentication.hpp"
 #include "front/exchange.hpp"
 #include "front/operations.hpp"
+#include "front/protocols.hpp"
 #include "front/replies.hpp"
 #include "front/routing.hpp"
 #include "millrace/base/guarded.hpp"
 #include "millrace/base/log.hpp"
 #include "millrace/codec/cbor.hpp"
+#include "millrace/codec/gzip.hpp"
 #include "millrace/codec/json_reader.hpp"
 
 namespace millrace::front {
@@ -24,6 +26,9 @@ constexpr std::size_t kPieceBytes = 512 * 1024;
 
 /// A request that is answered by a push lasts, and its body with it.
 constexpr std::size_t kPushingRequestBytesMax = 64 * 1024;
+
+/// Requests that are converted have a tree for a while.
+constexpr std::size_t kConvertedBytesMax = 2 * 1024 * 1024;
 
 /// The header fields that routing, checks and CORS look at.
 struct Fields {
@@ -103,7 +108,14 @@ struct Route {
   std::optional<std::string_view> unserved;      // title of an AWS service that is known but not served
   Protocol protocol = Protocol::json;            // of the unserved one
   bool query_action = false;                     // a query protocol's call of nobody knows which service
+  std::optional<std::string_view> rpc;           // the path names the service and this operation
+
+  /// Whether its requests become JSON first.
+  bool converted() const noexcept { return service && !service->query_version.empty(); }
 };
+
+/// How a request that is converted came, and how its reply goes.
+enum class Converted { json, form, rpc };
 
 class AwsHandler final : public http::Handler {
  public:
@@ -113,9 +125,10 @@ class AwsHandler final : public http::Handler {
         admin_(std::move(admin)),
         options_(options),
         authenticator_(options) {
-    for (const services::Service& service : operations_.services()) {
-      served_names_ += served_names_.empty() ? "" : " and ";
-      served_names_ += service.name;
+    const auto services = operations_.services();
+    for (std::size_t i = 0; i < services.size(); ++i) {
+      served_names_ += i == 0 ? "" : i + 1 == services.size() ? " and " : ", ";
+      served_names_ += services[i].name;
     }
   }
 
@@ -180,6 +193,10 @@ class AwsHandler final : public http::Handler {
       co_return;
     }
     const Route route = find_route(fields, request);
+    if (route.converted()) {
+      co_await convert(route, fields, request, *lease, writer);
+      co_return;
+    }
     std::string_view body;
     const bool post = request.method == "POST";
     if ((post && !route.unserved) || route.query_action) {
@@ -202,6 +219,12 @@ class AwsHandler final : public http::Handler {
 
   Route find_route(const Fields& fields, const http::Request& request) const {
     Route route;
+    if (const auto rpc = read_rpc_path(request.path)) {
+      route.service = operations_.service_by_target(rpc->service);
+      route.rpc = rpc->operation;
+      if (route.converted()) return route;
+      route = {};
+    }
     for (const services::Service& service : operations_.services())
       if (http::same_token(service.name, fields.host.service)) route.service = &service;
     const auto dot = fields.target.find('.');
@@ -247,6 +270,94 @@ class AwsHandler final : public http::Handler {
   std::optional<services::ServiceError> refuse(const Route& route, std::string_view body, const Fields& fields,
                                                const http::Request& request) const {
     return authenticator_.refuse(fields.credentials, request, body, route.service->name);
+  }
+
+  /// A request to a service that is asked by forms and by RPC v2 CBOR, too.
+  awaitable<void> convert(const Route& route, const Fields& fields, http::Request& request, Exchange& exchange,
+                          http::ResponseWriter& writer) {
+    const auto collected = co_await request.body->collect(kConvertedBytesMax);
+    if (!collected) {
+      co_await answer_unread(collected.error().code, kConvertedBytesMax, route, fields, exchange, writer);
+      co_return;
+    }
+    const Converted as = route.rpc ? Converted::rpc : fields.target.empty() ? Converted::form : Converted::json;
+    services::Reply& reply = exchange.reply;
+    reply.clear();
+    std::string operation;
+    reply.error = refuse_converted(route, as, *collected, fields, request, operation);
+    if (!reply.error) {
+      std::string_view body = *collected;
+      std::optional<std::string> plain, json;
+      const bool packed = http::same_token(request.headers.get("content-encoding"), "gzip");
+      if (packed) plain = codec::gunzip(body, kConvertedBytesMax);
+      if (plain) body = *plain;
+      const Operations::Entry& entry = *operations_.find(*route.service, operation);
+      if (packed && !plain)
+        reply.error = services::ServiceError{"SerializationException", 400, "The body is not in gzip, or too large."};
+      else if (as == Converted::form)
+        json = json_of_form(body.empty() ? request.query : body, entry.operation->input);
+      else if (as == Converted::rpc)
+        json = json_of_cbor(body.empty() ? std::string_view("\xA0") : body);
+      else
+        json = std::string(body);
+      if (json)
+        (void)co_await operations_.run(entry, exchange.request_id(), *json, reply);
+      else if (!reply.error)
+        reply.error = services::ServiceError{"SerializationException", 400, ""};
+    }
+    co_await send_converted(*route.service, as, operation, fields, request, exchange, writer);
+  }
+
+  std::optional<services::ServiceError> refuse_converted(const Route& route, Converted as, std::string_view body,
+                                                         const Fields& fields, const http::Request& request,
+                                                         std::string& operation) const {
+    std::string version(route.service->query_version);
+    const std::string_view form = body.empty() ? request.query : body;
+    if (as == Converted::rpc) {
+      operation = *route.rpc;
+    } else if (as == Converted::json) {
+      const auto dot = fields.target.find('.');
+      operation = fields.target.substr(dot == std::string_view::npos ? fields.target.size() : dot + 1);
+    } else {
+      operation = form_parameter(form, "Action");
+      if (const std::string said = form_parameter(form, "Version"); !said.empty()) version = said;
+    }
+    if (!operations_.find(*route.service, operation) || version != route.service->query_version)
+      return services::ServiceError{"UnknownOperationException", as == Converted::form ? 400 : 404,
+                                    "Could not find operation " + operation + " for version " + version};
+    return authenticator_.refuse(fields.credentials, request, body, route.service->name);
+  }
+
+  static awaitable<void> send_converted(const services::Service& service, Converted as, std::string_view operation,
+                                        const Fields& fields, const http::Request& request, Exchange& exchange,
+                                        http::ResponseWriter& writer) {
+    const services::Reply& reply = exchange.reply;
+    const int status = reply.error ? reply.error->status : 200;
+    std::string body(reply.body.view()), query_error_header;
+    ReplyFields reply_fields;
+    if (as == Converted::form) {
+      body = reply.error ? query_error(service, *reply.error, exchange.request_id())
+                         : query_reply(service, operation, body, exchange.request_id());
+    } else {
+      if (reply.error) {
+        Buffer out;
+        services::write_error_body(*reply.error, out);
+        body = out.view();
+        query_error_header = query_code(reply.error->type) + (status < 500 ? ";Sender" : ";Receiver");
+      }
+      if (body.empty()) body = "{}";
+      if (as == Converted::rpc) body = cbor_of_json(body);
+    }
+    reply_fields.fill(as == Converted::form  ? kXmlType
+                      : as == Converted::rpc ? kRpcCborType
+                                             : kOldJsonType,
+                      fields, exchange);
+    if (as == Converted::rpc) reply_fields.add("smithy-protocol", "rpc-v2-cbor");
+    if (!query_error_header.empty() && request.headers.get("x-amzn-query-mode") == "true")
+      reply_fields.add("x-amzn-query-error", query_error_header);
+    const http::ResponseHead head{status, reply_fields.span()};
+    const Slice slice{body, {}};
+    (void)co_await writer.send(head, std::span(&slice, 1));
   }
 
   awaitable<void> run(const Operations::Entry& entry, std::string_view body, const Fields& fields, Exchange& exchange,
@@ -380,7 +491,7 @@ class AwsHandler final : public http::Handler {
 
   /// The headers of one reply.
   struct ReplyFields {
-    std::array<http::Header, 5> fields;
+    std::array<http::Header, 7> fields;
     std::size_t count = 0;
 
     void add(std::string_view name, std::string_view value) { fields[count++] = {name, value}; }

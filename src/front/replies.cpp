@@ -4,8 +4,6 @@
 
 namespace millrace::front {
 
-namespace {
-
 std::string xml_text(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -21,8 +19,6 @@ std::string xml_text(std::string_view text) {
   return out;
 }
 
-}  // namespace
-
 std::string coral_error(std::string_view type) {
   std::string out = R"({"Output":{"__type":"com.amazon.coral.service#)";
   return out.append(type).append(R"("},"Version":"1.0"})");
@@ -30,8 +26,8 @@ std::string coral_error(std::string_view type) {
 
 Protocol protocol_of(std::string_view signing_name) noexcept {
   if (signing_name == "s3") return Protocol::s3;
-  for (const std::string_view query : {"sts", "iam", "monitoring", "cloudformation", "sns", "sqs", "ec2", "rds",
-                                       "redshift", "ses", "autoscaling", "elasticache", "elasticloadbalancing"})
+  for (const std::string_view query : {"sts", "iam", "cloudformation", "sns", "sqs", "ec2", "rds", "redshift", "ses",
+                                       "autoscaling", "elasticache", "elasticloadbalancing"})
     if (signing_name == query) return Protocol::query;
   return Protocol::json;
 }

@@ -9,8 +9,11 @@ namespace millrace::front {
 
 inline constexpr std::string_view kJsonType = "application/x-amz-json-1.1";
 inline constexpr std::string_view kCborType = "application/x-amz-cbor-1.1";
+inline constexpr std::string_view kOldJsonType = "application/x-amz-json-1.0";
 inline constexpr std::string_view kPlainJsonType = "application/json";
 inline constexpr std::string_view kXmlType = "text/xml";
+inline constexpr std::string_view kRpcCborType = "application/cbor";
+inline constexpr std::string_view kFormType = "application/x-www-form-urlencoded";
 
 constexpr std::string_view content_type_of(services::Wire wire) noexcept {
   return wire == services::Wire::cbor ? kCborType : kJsonType;
@@ -21,6 +24,9 @@ inline constexpr std::string_view kAccessDeniedXml =
     "  <Message>Unable to determine service/operation name to be authorized</Message>\n"
     "</AccessDeniedException>\n";
 inline constexpr std::string_view kUnknownOperationXml = "<UnknownOperationException/>\n";
+
+/// `text` between tags.
+std::string xml_text(std::string_view text);
 
 /// What application/json gets: the error inside "Output".
 std::string coral_error(std::string_view type);

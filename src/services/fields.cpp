@@ -141,6 +141,8 @@ class Decoder {
         return type == ValueType::number || refuse("an Integer");
       case Kind::long_integer:
         return type == ValueType::number || refuse("an Long");
+      case Kind::real:
+        return type == ValueType::number || refuse("an Double");
       case Kind::timestamp:
         return type == ValueType::number || refuse("milliseconds since epoch");
       case Kind::blob:
@@ -190,6 +192,9 @@ class Decoder {
         check_bounds(value, "value", [&] { return "'" + std::to_string(value) + "'"; });
         return true;
       }
+      case Kind::real:
+        *static_cast<double*>(place) = Form::real(text);
+        return true;
       case Kind::boolean:
         *static_cast<bool*>(place) =
             Form::type_of(text) == ValueType::string ? (Form::text(text)[0] | 0x20) == 't' : Form::truth(text);
@@ -349,6 +354,11 @@ class JsonOut {
     out_.commit(size);
   }
   void integer(std::int64_t value) { out_.append(std::to_string(value)); }
+  void real(double value) {
+    char digits[32];
+    const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+    out_.append({digits, static_cast<std::size_t>(end - digits)});
+  }
   void boolean(bool value) { out_.append(value ? "true" : "false"); }
   void timestamp(TimePoint at) { out_.commit(write_timestamp(at, out_.prepare(kTimestampChars))); }
   void blob(std::string_view bytes) {
@@ -381,6 +391,7 @@ class CborOut {
   explicit CborOut(Buffer& out) noexcept : writer_(out) {}
   void text(std::string_view text) { writer_.text(text); }
   void integer(std::int64_t value) { writer_.integer(value); }
+  void real(double value) { writer_.real(value); }
   void boolean(bool value) { writer_.boolean(value); }
   void timestamp(TimePoint at) {
     writer_.tag(kEpochTag);
@@ -411,6 +422,8 @@ void write_value(Kind kind, std::span<const Field> members, const void* value, O
       return out.integer(*static_cast<const std::int32_t*>(value));
     case Kind::long_integer:
       return out.integer(*static_cast<const std::int64_t*>(value));
+    case Kind::real:
+      return out.real(*static_cast<const double*>(value));
     case Kind::boolean:
       return out.boolean(*static_cast<const bool*>(value));
     case Kind::timestamp:

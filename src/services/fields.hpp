@@ -30,7 +30,7 @@
 ///     std::string    string          bool          boolean         std::vector<T>                      list
 ///     std::int32_t   integer         TimePoint     timestamp       std::map<std::string, std::string>  map
 ///     std::int64_t   long            Blob          blob            a struct, with of(its fields)       structure
-///     JsonText       any value, kept as its JSON text
+///     double         double        JsonText      any value, kept as its JSON text
 ///
 /// A blob is base64 text in JSON, a byte string in CBOR. A timestamp is epoch seconds with a fraction in JSON, tag 1
 /// before integer epoch milliseconds in CBOR.
@@ -130,6 +130,8 @@ constexpr Kind kind_of() {
     return Kind::integer;
   else if constexpr (std::is_same_v<T, std::int64_t>)
     return Kind::long_integer;
+  else if constexpr (std::is_same_v<T, double>)
+    return Kind::real;
   else if constexpr (std::is_same_v<T, bool>)
     return Kind::boolean;
   else if constexpr (std::is_same_v<T, TimePoint>)

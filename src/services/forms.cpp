@@ -127,6 +127,14 @@ std::int64_t JsonForm::integer(std::string_view text, std::int64_t min, std::int
   return floored(value, min, max);
 }
 
+double JsonForm::real(std::string_view text) {
+  double value = 0;
+  if (std::from_chars(text.data(), text.data() + text.size(), value).ec != std::errc::result_out_of_range) return value;
+  const bool tiny = text.find("e-") != text.npos || text.find("E-") != text.npos;
+  const double far = tiny ? 0 : std::numeric_limits<double>::infinity();
+  return text[0] == '-' ? -far : far;
+}
+
 TimePoint JsonForm::timestamp(std::string_view text) {
   double seconds = 0;
   auto parsed = std::from_chars(text.data(), text.data() + text.size(), seconds);
@@ -197,6 +205,16 @@ std::int64_t CborForm::integer(std::string_view value, std::int64_t min, std::in
   codec::CborInteger integer;
   reader.read_integer(integer);
   return clamped(integer, min, max);
+}
+
+double CborForm::real(std::string_view value) {
+  CborReader reader = untagged(value);
+  double real = 0;
+  if (reader.peek() == CborType::real && reader.read_real(real)) return real;
+  codec::CborInteger integer;
+  reader.read_integer(integer);
+  const auto magnitude = static_cast<double>(integer.magnitude);
+  return integer.negative ? -1 - magnitude : magnitude;
 }
 
 bool CborForm::truth(std::string_view value) {

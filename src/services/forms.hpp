@@ -56,6 +56,8 @@ struct JsonForm {
   static std::string text(std::string_view value);
   /// Fractions are floored, what does not fit is clamped.
   static std::int64_t integer(std::string_view value, std::int64_t min, std::int64_t max);
+  /// What no double holds is an infinity, or 0.
+  static double real(std::string_view value);
   static bool truth(std::string_view value) { return value[0] == 't'; }
   /// Epoch seconds with a fraction.
   static TimePoint timestamp(std::string_view value);
@@ -74,6 +76,7 @@ struct CborForm {
   static ValueType type_of(std::string_view value);
   static std::string text(std::string_view value);
   static std::int64_t integer(std::string_view value, std::int64_t min, std::int64_t max);
+  static double real(std::string_view value);
   static bool truth(std::string_view value);
   /// Epoch milliseconds, also without the tag 1 and as a float: AWS differs from RFC 8949, whose unit is the second.
   static TimePoint timestamp(std::string_view value);

@@ -54,7 +54,6 @@ constexpr Known kKnown[] = {
     {"AWSLakeFormation", "lakeformation", "AWS Lake Formation"},
     {"", "lambda", "AWS Lambda"},
     {"Logs_20140328", "logs", "Amazon CloudWatch Logs"},
-    {"GraniteServiceVersion20100801", "monitoring", "Amazon CloudWatch"},
     {"", "mq", "Amazon MQ"},
     {"AWSOrganizationsV20161128", "organizations", "AWS Organizations"},
     {"", "pipes", "Amazon EventBridge Pipes"},

@@ -141,7 +141,7 @@ TEST(OperationTable, NamesAreUniqueAndFound) {
 TEST(KnownServices, AreFoundByTargetPrefixAndSigningName) {
   EXPECT_TRUE(services::known_unserved_service("DynamoDB_20120810"));
   EXPECT_TRUE(services::known_unserved_service("s3"));
-  EXPECT_TRUE(services::known_unserved_service("GraniteServiceVersion20100801"));
+  EXPECT_TRUE(services::known_unserved_service("AmazonAthena"));
   EXPECT_FALSE(services::known_unserved_service(""));
   EXPECT_FALSE(services::known_unserved_service("nosuchservice"));
   for (const services::Service& service : services::all_services())

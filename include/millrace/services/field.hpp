@@ -13,6 +13,7 @@ enum class Kind : std::uint8_t {
   string,
   integer,
   long_integer,
+  real,
   boolean,
   timestamp,
   blob,

@@ -19,6 +19,9 @@ class Streams;
 namespace millrace::delivery {
 class Delivery;
 }
+namespace millrace::telemetry {
+class PublishedMetrics;
+}
 
 /// AWS API surfaces: one folder a service, one file an operation. A handler sees typed values, never a body or HTTP;
 /// decoding, validation and error bodies are written once, around the table.
@@ -43,6 +46,7 @@ struct Environment {
   delivery::Delivery* delivery = nullptr;
   std::string account_id = "000000000000";
   std::string region = "us-east-1";
+  telemetry::PublishedMetrics* published = nullptr;  ///< what clients publish of themselves
 };
 
 /// One call's surroundings; the views live as long as the call.
@@ -103,6 +107,9 @@ struct Service {
   std::string_view target_prefix;  ///< "Kinesis_20131202"
   std::span<const Operation* const> operations;
   bool cbor = false;  ///< speaks CBOR beside JSON
+  /// Of services that older SDKs ask by forms (AWS's query protocol) and newer ones by Smithy RPC v2 CBOR; empty:
+  /// neither. Those take JSON 1.0.
+  std::string_view query_version = {}, query_namespace = {};
   const Operation* find(std::string_view operation) const noexcept;
 };
 
