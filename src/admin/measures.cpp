@@ -7,6 +7,8 @@
 #include <charconv>
 #include <utility>
 
+#include "millrace/streams/subscription.hpp"
+
 namespace millrace::admin {
 namespace {
 
@@ -106,6 +108,8 @@ std::vector<std::shared_ptr<const delivery::DeliveryStreamInfo>> all_delivery_st
 
 Measures::Measures(const Dependencies& dependencies) : registry_(dependencies.metrics) {
   add_shards(dependencies.streams);
+  add("millrace_subscriptions", "Consumers' subscriptions to shards under way.", Kind::gauge,
+      [&streams = dependencies.streams] { return one(number(streams.subscriptions().active())); });
   add_delivery(dependencies.delivery);
   add("millrace_apis", "Deployed REST APIs.", Kind::gauge,
       [&gateway = dependencies.gateway] { return one(number(gateway.apis().size())); });

@@ -123,6 +123,7 @@ TEST_F(AdminPages, MetricsReadShardsAndDeliveryStreamsAtScrape) {
   for (const char* line : {
            "millrace_streams 1\n",
            "millrace_open_shards 2\n",
+           "millrace_subscriptions 0\n",
            "millrace_shard_records_total{stream=\"events\",shard=\"shardId-0\"} 7\n",
            "millrace_shard_records_total{stream=\"events\",shard=\"shardId-1\"} 0\n",
            "millrace_shard_data_bytes_total{stream=\"events\",shard=\"shardId-0\"} 70\n",

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "millrace/admin/admin.hpp"
+#include "millrace/streams/subscription.hpp"
 
 namespace millrace::admin {
 
@@ -79,6 +80,7 @@ class FakeStreams final : public streams::Streams {
   awaitable<streams::Result<streams::StreamRef>> change(std::string, Edit) override { std::abort(); }
   const streams::Options& options() const noexcept override { std::abort(); }
   streams::Account& account() noexcept override { std::abort(); }
+  streams::Subscriptions& subscriptions() noexcept override { return subscriptions_; }
   awaitable<streams::Result<>> clear() override {
     calls_.push_back("streams.clear");
     if (fail_clear) co_return streams::Error{streams::Errc::failed, "no room"};
@@ -92,6 +94,7 @@ class FakeStreams final : public streams::Streams {
  private:
   Calls& calls_;
   std::map<std::string, streams::StreamRef> streams_;
+  streams::Subscriptions subscriptions_{*this};
 };
 
 class FakeDelivery final : public delivery::Delivery {
