@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <boost/asio/post.hpp>
 #include <mutex>
 #include <set>
 
@@ -24,6 +25,8 @@ constexpr std::size_t kOneSendBytesMax = 256 * 1024;
 /// What rendering a larger reply takes at a time: a piece, and room for what the last record of one adds.
 constexpr std::size_t kPieceBytes = 512 * 1024;
 
+/// So many bytes of a push go out before the core's others have their turn.
+constexpr std::size_t kPushedAtOnce = 256 * 1024;
 /// A request that is answered by a push lasts, and its body with it.
 constexpr std::size_t kPushingRequestBytesMax = 64 * 1024;
 
@@ -406,11 +409,16 @@ class AwsHandler final : public http::Handler {
     reply_fields.fill(pushed.content_type(), fields, exchange);
     const http::ResponseHead head{200, reply_fields.span()};
     auto written = co_await writer.start(head, std::nullopt);
-    while (written) {
+    for (std::size_t at_once = 0; written;) {
       const std::string_view next = co_await pushed.next();
       if (next.empty()) break;
       const Slice piece{next, {}};
       written = co_await writer.write(piece);
+      // With much to say and a peer that takes it all, it would never wait: the core's others have their turn.
+      at_once += next.size();
+      if (at_once < kPushedAtOnce) continue;
+      at_once = 0;
+      co_await boost::asio::post(use_awaitable);
     }
     if (written) (void)co_await writer.finish();
   }
