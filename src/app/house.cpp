@@ -23,6 +23,17 @@ std::size_t kept_from_records(std::size_t memory_limit) {
   return std::min(memory_limit / 8, kEnough);
 }
 
+/// The keys that may sign, so that what they asked for outlives a restart; without any, tokens do not.
+std::string secret_of_sessions(const config::Config& config, Random& random) {
+  std::string all;
+  for (const auto& key : config.access_keys) (all += key.secret) += '\n';
+  if (all.empty()) {
+    all.resize(Sealer::kKeyBytes);
+    random.secret(std::as_writable_bytes(std::span(all)));
+  }
+  return all;
+}
+
 std::string joined(const std::vector<std::string>& words) {
   std::string out;
   for (const std::string& word : words) out.append(out.empty() ? "" : ", ").append(word);
@@ -38,6 +49,7 @@ House::House(const config::Config& config, std::size_t threads, std::function<vo
       authority_(std::move(authority)),
       budget_(config.memory_limit, kept_from_records(config.memory_limit)),
       random_(make_system_random()),
+      sessions_(secret_of_sessions(config, *random_)),
       cores_(threads),
       clock_(cores_.executor(0)),
       files_(make_system_files()),
@@ -131,6 +143,7 @@ awaitable<void> House::open() {
   services::Environment environment{clock_,          *random_,           budget_,       *streams_,
                                     delivery_.get(), config_.account_id, config_.region};
   environment.published = &published_;
+  environment.sessions = &sessions_;
   telemetry::show(metrics_, published_);
   environment_ = std::make_unique<services::Environment>(std::move(environment));
   operations_ = front::make_operations(*environment_, metrics_, cores_);
@@ -167,6 +180,7 @@ awaitable<void> House::open() {
                                                        : front::AuthMode::presence;
   for (const config::AccessKey& key : config_.access_keys) front_options.access_keys.push_back({key.id, key.secret});
   front_options.region = config_.region;
+  front_options.sessions = &sessions_;
   front::AdminHandler pages = [this](http::Request& request, http::ResponseWriter& writer) {
     return admin_->handle(request, writer);
   };

@@ -20,6 +20,7 @@
 #include "millrace/net/server.hpp"
 #include "millrace/objects/tree.hpp"
 #include "millrace/services/operation.hpp"
+#include "millrace/services/sessions.hpp"
 #include "millrace/snapshots/snapshots.hpp"
 #include "millrace/state/store.hpp"
 #include "millrace/streams/streams.hpp"
@@ -77,6 +78,7 @@ class House {
   const std::function<std::string()> authority_;
   MemoryBudget budget_;
   std::unique_ptr<Random> random_;
+  const services::Sessions sessions_;
   telemetry::PublishedMetrics published_;
   telemetry::Registry metrics_;
   Cores cores_;

@@ -10,6 +10,7 @@
 #include "millrace/codec/json_reader.hpp"
 #include "millrace/codec/percent.hpp"
 #include "millrace/codec/sigv4.hpp"
+#include "millrace/services/sessions.hpp"
 
 namespace millrace::front {
 
@@ -210,9 +211,16 @@ std::string_view scope_service(std::string_view authorization, std::string_view 
   return scope.substr(begin + slash.size(), end - begin - slash.size());
 }
 
+std::string session_token(const http::Request& request) {
+  if (const std::string_view header = request.headers.get("x-amz-security-token"); !header.empty())
+    return std::string(header);
+  return codec::decode_percent(parameter(request.query, "X-Amz-Security-Token"));
+}
+
 Authenticator::Authenticator(const Options& options)
     : mode_(options.auth),
       region_(options.region),
+      sessions_(options.sessions),
       now_(options.system_time
                ? options.system_time
                : [] { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }),
@@ -253,16 +261,22 @@ std::optional<ServiceError> Authenticator::verify(const Credentials& credentials
   if ((";" + given.signed_headers + ";").find(";host;") == std::string::npos)
     return invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.");
   if (auto wrong = check_age(*at, given.expires, now_())) return wrong;
-  const auto secret = secrets_.find(scope->access_key_id);
-  // A token is part of credentials that were given for a time; there are none of those.
-  const bool token =
-      request.headers.find("x-amz-security-token") || has_parameter(request.query, "X-Amz-Security-Token");
-  if (secret == secrets_.end() || token)
+  std::string_view secret;
+  std::optional<services::Session> session;
+  if (const std::string token = session_token(request); !token.empty()) {
+    if (sessions_) session = sessions_->open(token);
+    if (session && session->access_key_id == scope->access_key_id) secret = session->secret;
+  } else if (const auto found = secrets_.find(scope->access_key_id); found != secrets_.end()) {
+    secret = found->second;
+  }
+  if (secret.empty())
     return ServiceError{"UnrecognizedClientException", 400, "The security token included in the request is invalid."};
+  if (session && session->expires <= now_())
+    return ServiceError{"ExpiredTokenException", 400, "The security token included in the request is expired"};
 
   const std::string canonical = sigv4::canonical_request(request, given.signed_headers, sigv4::hash_text(body));
   const std::string to_sign = sigv4::string_to_sign(time, *scope, canonical);
-  const std::string right = sigv4::hexadecimal(key_of(number_, secret->second, *scope).sign(to_sign));
+  const std::string right = sigv4::hexadecimal(key_of(number_, secret, *scope).sign(to_sign));
   const bool same =
       right.size() == given.signature.size() && CRYPTO_memcmp(right.data(), given.signature.data(), right.size()) == 0;
   if (same) return std::nullopt;

@@ -27,6 +27,9 @@ std::string_view parameter(std::string_view query, std::string_view name) noexce
 /// The service in the credential scope, of the header or the query: "kinesis"; empty when there is none.
 std::string_view scope_service(std::string_view authorization, std::string_view query) noexcept;
 
+/// What credentials for a time have beside the key, of the header or the query; empty when there is none.
+std::string session_token(const http::Request& request);
+
 /// Who may ask. Thread-safe.
 class Authenticator {
  public:
@@ -42,6 +45,7 @@ class Authenticator {
 
   const AuthMode mode_;
   const std::string region_;
+  const services::Sessions* const sessions_;
   const std::function<std::chrono::sys_seconds()> now_;
   const std::uint64_t number_;                               // what a thread's keys know this one by
   std::map<std::string, std::string, std::less<>> secrets_;  // by access key id

@@ -15,6 +15,7 @@
 #include "millrace/codec/cbor.hpp"
 #include "millrace/codec/gzip.hpp"
 #include "millrace/codec/json_reader.hpp"
+#include "millrace/services/sessions.hpp"
 
 namespace millrace::front {
 
@@ -303,8 +304,12 @@ class AwsHandler final : public http::Handler {
         json = json_of_cbor(body.empty() ? std::string_view("\xA0") : body);
       else
         json = std::string(body);
+      std::optional<services::Session> session;
+      if (const std::string token = session_token(request); !token.empty() && options_.sessions)
+        session = options_.sessions->open(token);
       if (json)
-        (void)co_await operations_.run(entry, exchange.request_id(), *json, reply);
+        (void)co_await operations_.run(entry, exchange.request_id(), *json, reply, services::Wire::json,
+                                       session ? &*session : nullptr);
       else if (!reply.error)
         reply.error = services::ServiceError{"SerializationException", 400, ""};
     }
@@ -335,10 +340,11 @@ class AwsHandler final : public http::Handler {
                                         const Fields& fields, const http::Request& request, Exchange& exchange,
                                         http::ResponseWriter& writer) {
     const services::Reply& reply = exchange.reply;
-    const int status = reply.error ? reply.error->status : 200;
+    int status = reply.error ? reply.error->status : 200;
     std::string body(reply.body.view()), query_error_header;
     ReplyFields reply_fields;
     if (as == Converted::form) {
+      if (reply.error && forbids(reply.error->type)) status = 403;
       body = reply.error ? query_error(service, *reply.error, exchange.request_id())
                          : query_reply(service, operation, body, exchange.request_id());
     } else {

@@ -30,7 +30,7 @@ class Operations {
   /// Runs it, counts it, and turns an exception into InternalFailure. Gives the reply's HTTP status; body and reply are
   /// on `wire`.
   awaitable<int> run(const Entry& entry, std::string_view request_id, std::string_view body, services::Reply& reply,
-                     services::Wire wire = services::Wire::json);
+                     services::Wire wire = services::Wire::json, const services::Session* session = nullptr);
 
  private:
   services::Environment& environment_;

@@ -331,6 +331,14 @@ std::string query_error(const services::Service& service, const services::Servic
   return out.append("<RequestId>").append(request_id).append("</RequestId></ErrorResponse>");
 }
 
+bool forbids(std::string_view type) noexcept {
+  for (const std::string_view one :
+       {"UnrecognizedClientException", "InvalidSignatureException", "MissingAuthenticationTokenException",
+        "IncompleteSignatureException", "ExpiredTokenException"})
+    if (type == one) return true;
+  return false;
+}
+
 std::string query_code(std::string_view type) {
   constexpr std::pair<std::string_view, std::string_view> kNames[] = {
       {"ValidationException", "ValidationError"},
@@ -341,6 +349,7 @@ std::string query_code(std::string_view type) {
       {"InvalidSignatureException", "SignatureDoesNotMatch"},
       {"MissingAuthenticationTokenException", "MissingAuthenticationToken"},
       {"IncompleteSignatureException", "IncompleteSignature"},
+      {"AccessDeniedException", "AccessDenied"},
       {"InternalServiceFault", "InternalServiceError"}};
   for (const auto& [long_name, code] : kNames)
     if (type == long_name) return std::string(code);

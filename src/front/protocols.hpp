@@ -32,6 +32,8 @@ std::string query_reply(const services::Service& service, std::string_view opera
                         std::string_view request_id);
 std::string query_error(const services::Service& service, const services::ServiceError& error,
                         std::string_view request_id);
+/// Whether an error is of who asks, which the query protocol answers with 403.
+bool forbids(std::string_view type) noexcept;
 /// What an error is called in the query protocol: ValidationException is ValidationError.
 std::string query_code(std::string_view type);
 

@@ -26,7 +26,7 @@ std::string coral_error(std::string_view type) {
 
 Protocol protocol_of(std::string_view signing_name) noexcept {
   if (signing_name == "s3") return Protocol::s3;
-  for (const std::string_view query : {"sts", "iam", "cloudformation", "sns", "sqs", "ec2", "rds", "redshift", "ses",
+  for (const std::string_view query : {"iam", "cloudformation", "sns", "sqs", "ec2", "rds", "redshift", "ses",
                                        "autoscaling", "elasticache", "elasticloadbalancing"})
     if (signing_name == query) return Protocol::query;
   return Protocol::json;

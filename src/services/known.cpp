@@ -72,7 +72,6 @@ constexpr Known kKnown[] = {
     {"AmazonSQS", "sqs", "Amazon SQS"},
     {"AmazonSSM", "ssm", "AWS Systems Manager"},
     {"AWSStepFunctions", "states", "AWS Step Functions"},
-    {"", "sts", "AWS STS"},
     {"Timestream_20181101", "timestream", "Amazon Timestream"},
     {"", "xray", "AWS X-Ray"},
 };

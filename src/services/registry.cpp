@@ -13,6 +13,9 @@ std::span<const Operation* const> operations();
 namespace monitoring {
 std::span<const Operation* const> operations();
 }
+namespace sts {
+std::span<const Operation* const> operations();
+}
 
 const Operation* Service::find(std::string_view operation) const noexcept {
   for (const Operation* candidate : operations)
@@ -21,11 +24,13 @@ const Operation* Service::find(std::string_view operation) const noexcept {
 }
 
 std::span<const Service> all_services() {
-  static const std::array<Service, 3> services{
+  static const std::array<Service, 4> services{
       Service{"kinesis", "Kinesis_20131202", kinesis::operations(), true},
       Service{"firehose", "Firehose_20150804", firehose::operations()},
       Service{"monitoring", "GraniteServiceVersion20100801", monitoring::operations(), false, "2010-08-01",
-              "http://monitoring.amazonaws.com/doc/2010-08-01/"}};
+              "http://monitoring.amazonaws.com/doc/2010-08-01/"},
+      Service{"sts", "AWSSecurityTokenServiceV20110615", sts::operations(), false, "2011-06-15",
+              "https://sts.amazonaws.com/doc/2011-06-15/"}};
   return services;
 }
 

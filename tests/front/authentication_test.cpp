@@ -3,6 +3,7 @@
 
 #include "front/fakes.hpp"
 #include "millrace/codec/sigv4.hpp"
+#include "millrace/services/sessions.hpp"
 
 namespace millrace::front {
 namespace {
@@ -31,8 +32,20 @@ class Authentication : public testing::Test {
     Options options;
     options.auth = AuthMode::verify;
     options.access_keys = {{"OTHER", "other"}, {kId, kSecret}};
+    options.sessions = &sessions();
     options.system_time = [] { return *sigv4::parse_time("20261120T101700Z"); };
     return options;
+  }
+
+  static const services::Sessions& sessions() {
+    static const services::Sessions made("secret");
+    return made;
+  }
+  /// Of credentials for a time.
+  static std::string token(std::string id, std::string secret, std::string_view until) {
+    const auto random = make_seeded_random(1);
+    return sessions().token({std::move(id), std::move(secret), "AROA", "arn", "name", *sigv4::parse_time(until)},
+                            *random);
   }
 
   MemoryStream& send(const Case& c) {
@@ -102,6 +115,21 @@ TEST_F(Authentication, AKeyThatIsNotKnownIsRefused) {
   const std::string text = "The security token included in the request is invalid.";
   expect_refused({.id = "UNKNOWN"}, "UnrecognizedClientException", text);
   expect_refused({.more = {{"X-Amz-Security-Token", "token"}}}, "UnrecognizedClientException", text);
+}
+
+TEST_F(Authentication, CredentialsForATimeSignUntilItIsOver) {
+  const auto with = [](const std::string& token) -> std::vector<std::pair<std::string, std::string>> {
+    return {{"X-Amz-Security-Token", token}};
+  };
+  const std::string good = token("ASIA", "s", "20261120T101701Z");
+  EXPECT_EQ(send({.id = "ASIA", .secret = "s", .more = with(good)}).status, 200);
+  expect_refused({.id = "ASIA", .secret = "s", .more = with(token("ASIA", "s", "20261120T101700Z"))},
+                 "ExpiredTokenException", "The security token included in the request is expired");
+  expect_refused({.id = "ASIA", .secret = "x", .more = with(good)}, "InvalidSignatureException", "does not match");
+  const std::string text = "The security token included in the request is invalid.";
+  expect_refused({.id = "ASIB", .secret = "s", .more = with(good)}, "UnrecognizedClientException", text);
+  expect_refused({.id = "ASIA", .secret = "s"}, "UnrecognizedClientException", text);
+  expect_refused({.more = with(good)}, "UnrecognizedClientException", text);
 }
 
 TEST_F(Authentication, AScopeIsOfThisRegionServiceAndDay) {

@@ -29,7 +29,8 @@ struct Options {
   AuthMode auth = AuthMode::presence;
   std::size_t body_bytes_max = 20u << 20;
   std::vector<AccessKey> access_keys = {};
-  std::string region = "us-east-1";  ///< that signatures must be scoped to
+  std::string region = "us-east-1";              ///< that signatures must be scoped to
+  const services::Sessions* sessions = nullptr;  ///< whose tokens sign too; null: no tokens are known
   /// What a signature's age is told by: never the domain clock, which may stand still.
   std::function<std::chrono::sys_seconds()> system_time = {};  ///< empty: the system's clock
 };

@@ -27,6 +27,9 @@ class PublishedMetrics;
 /// decoding, validation and error bodies are written once, around the table.
 namespace millrace::services {
 
+class Sessions;
+struct Session;
+
 /// How requests and replies are written: `application/x-amz-json-1.1` or `application/x-amz-cbor-1.1`.
 enum class Wire : std::uint8_t { json, cbor };
 
@@ -47,6 +50,7 @@ struct Environment {
   std::string account_id = "000000000000";
   std::string region = "us-east-1";
   telemetry::PublishedMetrics* published = nullptr;  ///< what clients publish of themselves
+  const Sessions* sessions = nullptr;                ///< credentials for a time
 };
 
 /// One call's surroundings; the views live as long as the call.
@@ -54,6 +58,7 @@ struct Context {
   Environment& environment;
   std::string_view request_id;
   Wire wire = Wire::json;
+  const Session* session = nullptr;  ///< of the caller's credentials, where they are for a time
 };
 
 /// A large reply body, rendered piece by piece from what it pins, so that its memory is bounded whatever its size.
