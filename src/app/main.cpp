@@ -113,6 +113,47 @@ int log(cli::Arguments arguments) {
   return code;
 }
 
+volatile std::sig_atomic_t interrupted = 0;
+
+/// Until Ctrl-C, which is how it ends.
+int tail(const cli::Arguments& arguments) {
+  cli::TailCommand command = arguments.tail;
+  command.url = arguments.url;
+  if (command.url.empty() || arguments.config) {
+    const config::Config config = load(arguments).config;
+    command.region = config.region;
+    if (command.url.empty()) {
+      auto found = cli::url_of_listener(config.listen_aws);
+      if (!found) throw StartError("listen.aws is " + config.listen_aws + ": say with --url where the daemon listens");
+      command.url = *found;
+    }
+  }
+  const auto from_environment = [](const char* name, std::string& out) {
+    if (const char* value = std::getenv(name); value && *value) out = value;
+  };
+  from_environment("AWS_REGION", command.region);
+  from_environment("AWS_ACCESS_KEY_ID", command.access_key_id);
+  from_environment("AWS_SECRET_ACCESS_KEY", command.secret_access_key);
+  from_environment("AWS_SESSION_TOKEN", command.session_token);
+  if (command.ca_file.empty()) from_environment("AWS_CA_BUNDLE", command.ca_file);
+
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that went is an error code of the write
+  struct sigaction on_end {};
+  on_end.sa_handler = [](int) { interrupted = 1; };
+  on_end.sa_flags = static_cast<int>(SA_RESETHAND);  // a second one does not wait for the server
+  ::sigaction(SIGINT, &on_end, nullptr);
+  ::sigaction(SIGTERM, &on_end, nullptr);
+  const auto wait = [](std::int64_t ms) {
+    const timespec time{static_cast<time_t>(ms / 1000), static_cast<long>(ms % 1000 * 1'000'000)};
+    if (!interrupted && ms > 0) ::nanosleep(&time, nullptr);  // a signal ends it
+    return !interrupted;
+  };
+  cli::Output out = cli::output_to(STDOUT_FILENO), err = cli::output_to(STDERR_FILENO);
+  const int code = cli::run_tail(command, wait, out, err);
+  err.flush();
+  return code;
+}
+
 int run(const cli::Arguments& arguments) {
   switch (arguments.command) {
     case cli::Command::version:
@@ -122,6 +163,8 @@ int run(const cli::Arguments& arguments) {
       return health(arguments);
     case cli::Command::log:
       return log(arguments);
+    case cli::Command::tail:
+      return tail(arguments);
     case cli::Command::check:
     case cli::Command::serve:
       break;

@@ -50,13 +50,18 @@ std::string wrong_command(const CLI::App& app, const std::vector<std::string>& w
 std::string wrong_option(const CLI::App& command, const CLI::ParseError& error) {
   const std::string name = name_of(&command);
   std::vector<std::string> options;
-  for (const CLI::Option* option : command.get_options()) options.push_back("--" + option->get_lnames().front());
+  for (const CLI::Option* option : command.get_options())
+    if (!option->get_lnames().empty()) options.push_back("--" + option->get_lnames().front());
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError)) {
     const std::vector<std::string> rest = command.remaining();
     const auto dashed = std::find_if(rest.begin(), rest.end(), [](const std::string& word) { return word[0] == '-'; });
     if (dashed == rest.end()) return name + " takes no " + in_quotes(rest.empty() ? "" : rest.front());
     const std::string option = dashed->substr(0, dashed->find('='));
     return in_quotes(option) + " is not an option of " + name + hint(option, options, ": it has");
+  }
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError)) {
+    const std::string what = error.what();
+    return what.substr(0, what.find(' ')) + " is missing";
   }
   const std::string what = error.what(), option = what.substr(0, what.find(':'));
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ArgumentMismatch))
@@ -68,7 +73,7 @@ std::string wrong_option(const CLI::App& command, const CLI::ParseError& error) 
 
 std::variant<Arguments, Ended> parse(int argc, const char* const* argv) {
   Arguments arguments;
-  std::string config, timeout, data_dir, keys, from_time, to_time, limit;
+  std::string config, timeout, data_dir, keys, from_time, to_time, limit, tail_from, tail_limit;
   CLI::App app("A Kinesis, Firehose and API Gateway compatible ingestion daemon.", "millrace");
   app.require_subcommand(1);
 
@@ -113,6 +118,18 @@ std::variant<Arguments, Ended> parse(int argc, const char* const* argv) {
   exported->add_option("--to-time", to_time, "Only what arrived before")->type_name("TIME");
   exported->add_option("--limit", limit, "At most so many records")->type_name("N");
   exported->add_flag("--orphans", selection.orphans, "Records that are no stream's any more, too");
+  CLI::App* tail = app.add_subcommand("tail", "Write the records of a stream as they come, until Ctrl-C");
+  with_config(tail);
+  tail->add_option("STREAM", arguments.tail.stream, "Its name")->required();
+  tail->add_option("--shard", arguments.tail.shard, "Only of this shard, e.g. shardId-000000000000")->type_name("ID");
+  tail->add_option("--from", tail_from,
+                   "Begin at the `horizon`, the `tip` (unless said) or a time, e.g. 2026-01-31T17:00:00Z")
+      ->type_name("WHERE");
+  tail->add_flag("--raw", arguments.tail.raw, "Data as it is and a line end, not objects of JSON");
+  tail->add_option("--limit", tail_limit, "End after so many records")->type_name("N");
+  tail->add_option("--url", arguments.url, "Where the daemon listens; from the configuration unless said")
+      ->type_name("URL");
+  tail->add_option("--ca", arguments.tail.ca_file, "The certificates that sign an https server's")->type_name("FILE");
   CLI::App* help = app.add_subcommand("help", "Print this");
   const std::string overview = app.help();  // after parsing it would be the chosen command's
 
@@ -138,7 +155,8 @@ std::variant<Arguments, Ended> parse(int argc, const char* const* argv) {
   // As a shell passes a variable that is not set: what was meant is not the default.
   for (const CLI::Option* option : chosen_of(app)->get_options())
     if (option->count() > 0 && option->get_expected_max() > 0 && option->as<std::string>().empty())
-      return wrong("--" + option->get_lnames().front() + " is empty: it takes a value");
+      return wrong((option->get_lnames().empty() ? option->get_name() : "--" + option->get_lnames().front()) +
+                   " is empty: it takes a value");
   if (!timeout.empty()) {
     auto parsed = config::parse_duration(timeout);
     if (!parsed || *parsed <= std::chrono::milliseconds(0) || *parsed > std::chrono::hours(1))
@@ -151,10 +169,20 @@ std::variant<Arguments, Ended> parse(int argc, const char* const* argv) {
   };
   if (std::string no = not_a_time("--from-time", from_time, selection.from_ms); !no.empty()) return wrong(no);
   if (std::string no = not_a_time("--to-time", to_time, selection.to_ms); !no.empty()) return wrong(no);
-  if (!limit.empty()) {
-    const auto [end, failed] = std::from_chars(limit.data(), limit.data() + limit.size(), selection.limit);
-    if (failed != std::errc{} || end != limit.data() + limit.size())
-      return wrong("--limit: " + in_quotes(limit) + " is not a number of records");
+  for (const auto& [text, out] : {std::pair{&limit, &selection.limit}, {&tail_limit, &arguments.tail.limit}}) {
+    if (text->empty()) continue;
+    const auto [end, failed] = std::from_chars(text->data(), text->data() + text->size(), *out);
+    if (failed != std::errc{} || end != text->data() + text->size())
+      return wrong("--limit: " + in_quotes(*text) + " is not a number of records");
+  }
+  if (tail_from == "horizon") {
+    arguments.tail.from = TailCommand::From::horizon;
+  } else if (!tail_from.empty() && tail_from != "tip") {
+    const auto at = parse_time(tail_from);
+    if (!at)
+      return wrong("--from: " + in_quotes(tail_from) + " is not horizon, tip or a time like 2026-01-31T17:00:00Z");
+    arguments.tail.from = TailCommand::From::time;
+    arguments.tail.from_ms = *at;
   }
   if (!data_dir.empty()) arguments.data_dir = data_dir;
   if (!keys.empty()) arguments.keys = keys;
@@ -166,6 +194,7 @@ std::variant<Arguments, Ended> parse(int argc, const char* const* argv) {
                       : check->parsed()  ? Command::check
                       : health->parsed() ? Command::health
                       : log->parsed()    ? Command::log
+                      : tail->parsed()   ? Command::tail
                                          : Command::serve;
   return arguments;
 }

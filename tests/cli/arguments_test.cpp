@@ -74,6 +74,29 @@ TEST(Arguments, ExportTakesASelection) {
   EXPECT_TRUE(some.log.selection.orphans);
 }
 
+TEST(Arguments, TailTakesAStreamAndWhereToBegin) {
+  Arguments plain = arguments({"tail", "events"});
+  EXPECT_EQ(plain.command, Command::tail);
+  EXPECT_EQ(plain.tail.stream, "events");
+  EXPECT_EQ(plain.tail.from, TailCommand::From::tip);
+  EXPECT_EQ(plain.tail.limit, UINT64_MAX);
+  Arguments all = arguments({"tail", "--raw", "--from", "1970-01-01T00:00:01Z", "--limit", "7", "--url", "http://a:1",
+                             "--ca", "ca.pem", "--shard", "shardId-000000000001", "events"});
+  EXPECT_TRUE(all.tail.raw);
+  EXPECT_EQ(all.tail.from, TailCommand::From::time);
+  EXPECT_EQ(all.tail.from_ms, 1'000);
+  EXPECT_EQ(all.tail.limit, 7u);
+  EXPECT_EQ(all.url, "http://a:1");
+  EXPECT_EQ(all.tail.ca_file, "ca.pem");
+  EXPECT_EQ(all.tail.shard, "shardId-000000000001");
+  EXPECT_EQ(arguments({"tail", "events", "--from", "horizon"}).tail.from, TailCommand::From::horizon);
+  using Words = std::initializer_list<const char*>;
+  for (const Words& wrong :
+       {Words{"tail"}, Words{"tail", ""}, Words{"tail", "a", "b"}, Words{"tail", "a", "--from", "now"},
+        Words{"tail", "a", "--limit", "x"}, Words{"tail", "a", "--shard"}, Words{"tail", "a", "--colour"}})
+    EXPECT_EQ(ended(wrong).exit_code, 2);
+}
+
 TEST(Arguments, HelpEndsWellAndNamesTheCommands) {
   for (const char* word : {"help", "--help"}) {
     Ended help = ended({word});
@@ -105,21 +128,25 @@ INSTANTIATE_TEST_SUITE_P(
     testing::ValuesIn(std::vector<Wrong>{
         {"NoCommand",
          {},
-         "a command is missing: there are serve, check, version, health, log and help\n`millrace --help` tells more"},
+         "a command is missing: there are serve, check, version, health, log, tail and help\n`millrace --help` tells "
+         "more"},
         {"UnknownCommand",
          {"fly"},
-         "'fly' is not a command: there are serve, check, version, health, log and help\n`millrace --help` tells more"},
+         "'fly' is not a command: there are serve, check, version, health, log, tail and help\n`millrace --help` tells "
+         "more"},
         {"MisspeltCommand", {"serv"}, "'serv' is not a command; did you mean 'serve'?\n`millrace --help` tells more"},
         {"CommandAsAnOption",
          {"--version"},
          "'--version' is not a command; did you mean 'version'?\n`millrace --help` tells more"},
         {"ControlCharacters",
          {"\x1b[2J"},
-         "'?[2J' is not a command: there are serve, check, version, health, log and help\n`millrace --help` tells "
+         "'?[2J' is not a command: there are serve, check, version, health, log, tail and help\n`millrace --help` "
+         "tells "
          "more"},
         {"OptionBeforeTheCommand",
          {"--config", "a", "serve"},
-         "'--config' is not a command: there are serve, check, version, health, log and help\n`millrace serve --help` "
+         "'--config' is not a command: there are serve, check, version, health, log, tail and help\n`millrace serve "
+         "--help` "
          "tells "
          "more"},
         {"UnknownOption",

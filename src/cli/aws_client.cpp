@@ -1,0 +1,178 @@
+#include "cli/aws_client.hpp"
+
+#include <array>
+#include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/asio/ssl/impl/src.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <boost/beast/http/write.hpp>
+#include <boost/beast/ssl/ssl_stream.hpp>
+#include <optional>
+
+#include "millrace/base/http.hpp"
+#include "millrace/codec/sigv4.hpp"
+
+namespace millrace::cli {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace sigv4 = codec::sigv4;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+/// A page of GetRecords is of 10 MiB, a third longer in base64, and its numbers.
+constexpr std::size_t kAnswerBytesMax = 64u << 20;
+
+struct Place {
+  bool tls;
+  std::string host, port, authority;
+};
+
+std::optional<Place> place_of(std::string_view url) {
+  Place place{};
+  for (const auto& [scheme, tls] : {std::pair{"http://", false}, {"https://", true}})
+    if (url.starts_with(scheme)) {
+      place.tls = tls;
+      place.port = tls ? "443" : "80";
+      place.authority = url.substr(std::string_view(scheme).size());
+    }
+  place.authority = place.authority.substr(0, place.authority.find('/'));
+  if (place.authority.empty() || place.authority.find_first_of(" \r\n@") != std::string::npos) return std::nullopt;
+  place.host = place.authority;
+  const auto colon = place.host.rfind(':'), bracket = place.host.find(']');
+  if (colon != std::string::npos && (bracket == std::string::npos || colon > bracket)) {
+    place.port = place.host.substr(colon + 1);
+    place.host.resize(colon);
+  }
+  if (place.host.starts_with('[') && place.host.ends_with(']'))
+    place.host = place.host.substr(1, place.host.size() - 2);
+  if (place.host.empty() || place.port.empty() || place.port.find_first_not_of("0123456789") != std::string::npos)
+    return std::nullopt;
+  return place;
+}
+
+}  // namespace
+
+struct AwsClient::Connection {
+  explicit Connection(const Options& options) : place(place_of(options.url)), tls(asio::ssl::context::tls_client) {
+    if (!place || !place->tls) return;
+    tls.set_verify_mode(asio::ssl::verify_peer);
+    if (options.ca_file.empty())
+      tls.set_default_verify_paths();
+    else
+      tls.load_verify_file(options.ca_file);
+  }
+
+  /// Runs what `begin` starts until it is over, or the timeout.
+  template <class Begin>
+  error_code wait(std::chrono::milliseconds timeout, Begin&& begin) {
+    error_code result = asio::error::would_block;
+    stream->next_layer().expires_after(timeout);
+    begin([&result](const error_code& error, auto&&...) { result = error; });
+    io.restart();
+    io.run();
+    return result;
+  }
+
+  error_code open(std::chrono::milliseconds timeout) {
+    buffer.clear();
+    stream.emplace(io, tls);
+    error_code error;
+    tcp::resolver resolver(io);
+    const auto found = resolver.resolve(place->host, place->port, error);
+    if (error) return error;
+    error = wait(timeout, [&](auto done) { stream->next_layer().async_connect(found, done); });
+    if (error || !place->tls) return error;
+    stream->next_layer().socket().set_option(tcp::no_delay(true), error);
+    ::SSL_set_tlsext_host_name(stream->native_handle(), place->host.c_str());
+    stream->set_verify_callback(asio::ssl::host_name_verification(place->host));
+    return wait(timeout, [&](auto done) { stream->async_handshake(asio::ssl::stream_base::client, done); });
+  }
+
+  template <class Request, class Parser>
+  error_code exchange(std::chrono::milliseconds timeout, Request& request, Parser& parser) {
+    const auto over = [&](auto& on) {
+      if (const error_code error = wait(timeout, [&](auto done) { beast::http::async_write(on, request, done); }))
+        return error;
+      return wait(timeout, [&](auto done) { beast::http::async_read(on, buffer, parser, done); });
+    };
+    return place->tls ? over(*stream) : over(stream->next_layer());
+  }
+
+  const std::optional<Place> place;
+  asio::io_context io{1};
+  asio::ssl::context tls;
+  std::optional<beast::ssl_stream<beast::tcp_stream>> stream;  // without TLS only what is below it is used
+  beast::flat_buffer buffer;
+};
+
+AwsClient::AwsClient(Options options) : options_(std::move(options)) {}
+AwsClient::~AwsClient() = default;
+
+Result<HttpAnswer> AwsClient::kinesis(std::string_view operation, std::string body) {
+  for (;;) {
+    bool sent_on_kept = false;
+    auto answer = exchange(operation, body, sent_on_kept);
+    // The server may close what has been idle for long; asked anew it answers.
+    if (answer || !sent_on_kept) return answer;
+  }
+}
+
+Result<HttpAnswer> AwsClient::exchange(std::string_view operation, const std::string& body, bool& sent_on_kept) {
+  try {
+    if (!connection_) connection_ = std::make_unique<Connection>(options_);
+  } catch (const boost::system::system_error& failed) {
+    return Error{Errc::unreachable, options_.ca_file + " cannot be read as certificates: " + failed.code().message()};
+  }
+  Connection& connection = *connection_;
+  if (!connection.place) return Error{Errc::bad_url, "'" + options_.url + "' is not a URL like http://localhost:4566"};
+  sent_on_kept = connection.stream.has_value();
+  const auto unreachable = [&](const error_code& why) {
+    connection.stream.reset();
+    return Error{Errc::unreachable, "cannot reach " + options_.url + ": " + why.message()};
+  };
+  if (!connection.stream)
+    if (const error_code failed = connection.open(options_.timeout)) return unreachable(failed);
+
+  const std::string time = sigv4::time_text(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
+  const std::string date = time.substr(0, 8), target = "Kinesis_20131202." + std::string(operation);
+  const sigv4::Credential scope{options_.access_key_id, date, options_.region, "kinesis", sigv4::kTerminator};
+  std::vector<std::pair<std::string, std::string>> fields{{"Host", connection.place->authority},
+                                                          {"Content-Type", "application/x-amz-json-1.1"},
+                                                          {"X-Amz-Date", time},
+                                                          {"X-Amz-Target", target}};
+  std::string names = "content-type;host;x-amz-date;x-amz-target";
+  if (!options_.session_token.empty()) {
+    fields.emplace_back("X-Amz-Security-Token", options_.session_token);
+    names = "content-type;host;x-amz-date;x-amz-security-token;x-amz-target";
+  }
+  http::Request to_sign;
+  to_sign.method = "POST";
+  to_sign.path = "/";
+  for (const auto& [name, value] : fields) to_sign.headers.add(name, value);
+  const std::string canonical = sigv4::canonical_request(to_sign, names, sigv4::hash_text(body));
+  const std::string signature = sigv4::hexadecimal(
+      sigv4::SigningKey(options_.secret_access_key, scope).sign(sigv4::string_to_sign(time, scope, canonical)));
+
+  beast::http::request<beast::http::string_body> request{beast::http::verb::post, "/", 11, body};
+  for (const auto& [name, value] : fields) request.insert(name, value);
+  request.insert("Authorization", std::string(sigv4::kAlgorithm) + " Credential=" + options_.access_key_id + "/" +
+                                      date + "/" + options_.region + "/kinesis/aws4_request, SignedHeaders=" + names +
+                                      ", Signature=" + signature);
+  request.prepare_payload();
+  beast::http::response_parser<beast::http::string_body> parser;
+  parser.body_limit(kAnswerBytesMax);
+  if (const error_code failed = connection.exchange(options_.timeout, request, parser)) return unreachable(failed);
+  HttpAnswer answer{static_cast<int>(parser.get().result_int()), std::move(parser.get().body())};
+  if (!parser.get().keep_alive()) connection.stream.reset();
+  return answer;
+}
+
+}  // namespace millrace::cli
