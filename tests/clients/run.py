@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -134,6 +135,11 @@ def environment(ca):
     return clean
 
 
+def page(url, path):
+    with urllib.request.urlopen(url + path, timeout=30) as answer:
+        return answer.read().decode()
+
+
 def make_stream(url, ca):
     import boto3
     boto3.client("kinesis", endpoint_url=url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test",
@@ -151,6 +157,8 @@ def run(name):
         if name == "kpl":
             make_stream(url, ca)
         done = subprocess.run([str(part) for part in command(url, ca)], capture_output=True, text=True, timeout=PATIENCE, env=environment(ca))
+        if name.startswith("kcl") and 'namespace="events-app"' not in page(url, "/_millrace/metrics"):
+            sys.exit("the library published no metrics by PutMetricData")
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"')]
         failed = [line for line in lines if not line["ok"]]
         for line in failed:
