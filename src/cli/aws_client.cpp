@@ -15,6 +15,7 @@
 #include <boost/beast/ssl/ssl_stream.hpp>
 #include <optional>
 
+#include "cli/url.hpp"
 #include "millrace/base/http.hpp"
 #include "millrace/codec/sigv4.hpp"
 
@@ -30,38 +31,10 @@ using boost::system::error_code;
 /// A page of GetRecords is of 10 MiB, a third longer in base64, and its numbers.
 constexpr std::size_t kAnswerBytesMax = 64u << 20;
 
-struct Place {
-  bool tls;
-  std::string host, port, authority;
-};
-
-std::optional<Place> place_of(std::string_view url) {
-  Place place{};
-  for (const auto& [scheme, tls] : {std::pair{"http://", false}, {"https://", true}})
-    if (url.starts_with(scheme)) {
-      place.tls = tls;
-      place.port = tls ? "443" : "80";
-      place.authority = url.substr(std::string_view(scheme).size());
-    }
-  place.authority = place.authority.substr(0, place.authority.find('/'));
-  if (place.authority.empty() || place.authority.find_first_of(" \r\n@") != std::string::npos) return std::nullopt;
-  place.host = place.authority;
-  const auto colon = place.host.rfind(':'), bracket = place.host.find(']');
-  if (colon != std::string::npos && (bracket == std::string::npos || colon > bracket)) {
-    place.port = place.host.substr(colon + 1);
-    place.host.resize(colon);
-  }
-  if (place.host.starts_with('[') && place.host.ends_with(']'))
-    place.host = place.host.substr(1, place.host.size() - 2);
-  if (place.host.empty() || place.port.empty() || place.port.find_first_not_of("0123456789") != std::string::npos)
-    return std::nullopt;
-  return place;
-}
-
 }  // namespace
 
 struct AwsClient::Connection {
-  explicit Connection(const Options& options) : place(place_of(options.url)), tls(asio::ssl::context::tls_client) {
+  explicit Connection(const Options& options) : place(parse_url(options.url)), tls(asio::ssl::context::tls_client) {
     if (!place || !place->tls) return;
     tls.set_verify_mode(asio::ssl::verify_peer);
     if (options.ca_file.empty())
@@ -106,7 +79,7 @@ struct AwsClient::Connection {
     return place->tls ? over(*stream) : over(stream->next_layer());
   }
 
-  const std::optional<Place> place;
+  const std::optional<Url> place;
   asio::io_context io{1};
   asio::ssl::context tls;
   std::optional<beast::ssl_stream<beast::tcp_stream>> stream;  // without TLS only what is below it is used

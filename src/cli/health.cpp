@@ -11,6 +11,7 @@
 #include <boost/asio/write.hpp>
 #include <charconv>
 
+#include "cli/url.hpp"
 #include "millrace/base/awaitable.hpp"
 
 namespace millrace::cli {
@@ -21,27 +22,7 @@ using asio::ip::tcp;
 
 constexpr std::size_t kAnswerBytesMax = 1u << 20;
 
-struct Target {
-  std::string host, port, host_header;
-};
-
-std::optional<Target> target_of(std::string_view url) {
-  constexpr std::string_view scheme = "http://";
-  if (!url.starts_with(scheme)) return std::nullopt;
-  std::string_view authority = url.substr(scheme.size());
-  authority = authority.substr(0, authority.find('/'));
-  if (authority.empty() || authority.find_first_of(" \r\n@") != std::string_view::npos) return std::nullopt;
-  std::size_t bracket = authority.find(']'), colon = authority.rfind(':');
-  bool with_port = colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket);
-  std::string_view host = authority.substr(0, with_port ? colon : authority.size());
-  std::string_view port = with_port ? authority.substr(colon + 1) : "80";
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  if (host.empty() || port.empty() || port.find_first_not_of("0123456789") != std::string_view::npos)
-    return std::nullopt;
-  return Target{std::string(host), std::string(port), std::string(authority)};
-}
-
-awaitable<std::string> exchange(Target target, std::string request) {
+awaitable<std::string> exchange(Url target, std::string request) {
   auto executor = co_await asio::this_coro::executor;
   tcp::resolver resolver(executor);
   tcp::resolver::results_type found = co_await resolver.async_resolve(target.host, target.port, use_awaitable);
@@ -59,9 +40,10 @@ awaitable<std::string> exchange(Target target, std::string request) {
 }  // namespace
 
 Result<HttpAnswer> http_get(std::string_view url, std::string_view path, std::chrono::milliseconds timeout) {
-  auto target = target_of(url);
-  if (!target) return Error{Errc::bad_url, "'" + std::string(url) + "' is not a URL like http://localhost:4566"};
-  std::string request = "GET " + std::string(path) + " HTTP/1.0\r\nHost: " + target->host_header + "\r\n\r\n";
+  auto target = parse_url(url);
+  if (!target || target->tls)
+    return Error{Errc::bad_url, "'" + std::string(url) + "' is not a URL like http://localhost:4566"};
+  std::string request = "GET " + std::string(path) + " HTTP/1.0\r\nHost: " + target->authority + "\r\n\r\n";
   asio::io_context context;
   std::exception_ptr failure;
   std::optional<std::string> answer;
