@@ -21,9 +21,11 @@ TEST_F(NeighbourPages, HealthOfAnEmptyDaemonIsOneLineAsPythonWritesIt) {
   const auto reply = ask_whole("GET", "/_localstack/health");
   EXPECT_EQ(reply.status, 200);
   EXPECT_EQ(reply.header("Content-Type"), "application/json");
-  EXPECT_EQ(reply.body, R"({"services": {"firehose": "available", "kinesis": "available"}, )"
-                        R"("also": {"firehose": "running", "kinesis": "running"}, )"
-                        R"("edition": "community", "version": ")" MILLRACE_VERSION R"("})");
+  EXPECT_EQ(
+      reply.body,
+      R"({"services": {"cloudwatch": "available", "firehose": "available", "kinesis": "available", "sts": "available"}, )"
+      R"("also": {"cloudwatch": "running", "firehose": "running", "kinesis": "running", "sts": "running"}, )"
+      R"("edition": "community", "version": ")" MILLRACE_VERSION R"("})");
   EXPECT_NO_THROW(json::parse(reply.body));
 }
 
@@ -31,10 +33,14 @@ TEST_F(NeighbourPages, AServiceRunsWhileItHoldsSomething) {
   gateway_.deployed.clear();
   const auto services = [&] { return body(ask_whole("GET", "/_localstack/health"))["services"]; };
   streams_.add("events", {});
-  EXPECT_EQ(services(), json::parse(R"({"firehose":"available","kinesis":"running"})"));
+  EXPECT_EQ(services(),
+            json::parse(R"({"cloudwatch":"available","firehose":"available","kinesis":"running","sts":"available"})"));
   delivery_.streams["events-to-s3"] = {};
   gateway_.deployed = {{"abcdefghij", "ingest", {"PROD"}, 1}};
-  EXPECT_EQ(services(), json::parse(R"({"apigateway":"running","firehose":"running","kinesis":"running"})"));
+  EXPECT_EQ(
+      services(),
+      json::parse(
+          R"({"apigateway":"running","cloudwatch":"available","firehose":"running","kinesis":"running","sts":"available"})"));
   ask_whole("POST", "/_localstack/state/reset");
   EXPECT_EQ(services()["firehose"], "available");
 }
@@ -51,7 +57,8 @@ TEST_F(NeighbourPages, EitherWordIsFoundByAScriptThatGreps) {
 TEST_F(NeighbourPages, HealthNamesEveryServiceThatIsServedAndNoOther) {
   gateway_.deployed.clear();
   json served = json::object();
-  for (const services::Service& service : services::all_services()) served[std::string(service.name)] = "available";
+  for (const services::Service& service : services::all_services())
+    served[service.name == "monitoring" ? "cloudwatch" : std::string(service.name)] = "available";
   EXPECT_EQ(body(ask_whole("GET", "/_localstack/health"))["services"], served);
 }
 
