@@ -52,7 +52,7 @@ function(layer name)
       # What is measured lies in the libraries; the tests themselves are to be built soon.
       target_compile_options(${name}_tests PRIVATE $<$<CONFIG:Release>:-O1>)
       if(MILLRACE_SANITIZE MATCHES address)
-        target_compile_options(${name}_tests PRIVATE -O0 -fno-sanitize=undefined)
+        target_compile_options(${name}_tests PRIVATE -O0)
       endif()
       if(ARG_TEST_SHARDS)
         math(EXPR last "${ARG_TEST_SHARDS} - 1")
