@@ -51,7 +51,7 @@ function(layer name)
       target_compile_definitions(${name}_tests PRIVATE MILLRACE_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/${name}")
       # What is measured lies in the libraries; the tests themselves are to be built soon.
       target_compile_options(${name}_tests PRIVATE $<$<CONFIG:Release>:-O1>)
-      if(MILLRACE_SANITIZE MATCHES address)
+      if(MILLRACE_SANITIZE MATCHES address OR (MILLRACE_SANITIZE AND NOT ARG_TEST_SHARDS))
         target_compile_options(${name}_tests PRIVATE -O0)
       endif()
       if(ARG_TEST_SHARDS)
