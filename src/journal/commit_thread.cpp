@@ -393,10 +393,12 @@ std::uint64_t CommitThread::room() {
   return free ? std::min(limit, *free) : 0;
 }
 
+FileError as_file_error(const Error& error) { return {error.code == Errc::full ? ENOSPC : EIO, error.detail}; }
+
 FileResult<SnapshotFiles> snapshot_of(Journal& journal, const std::filesystem::path& directory) {
   auto made = journal.snapshot(directory);
   if (made) return *made;
-  return FileError{made.error().code == Errc::full ? ENOSPC : EIO, made.error().detail};
+  return as_file_error(made.error());
 }
 
 Result<std::unique_ptr<Journal>> make_journal(Files& files, Clock& clock, Options options, const Scanned& found) {

@@ -15,8 +15,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// How far numbers leap where it cannot be told up to where they were given.
-constexpr std::uint64_t kNumbersLeap = 1u << 20;
 constexpr std::string_view kRestores = "restores";
 
 template <class E>
@@ -81,7 +79,7 @@ std::uint64_t highest_number(const Place& place, const fs::path& restored, const
   for (const fs::path& directory : {restored, replaced}) {
     const auto state = state::read_journal(place.files, directory, keys_of(place));
     if (state) highest = std::max(highest, state->highest_number);
-    if (!state || !state->damage.empty()) highest += kNumbersLeap;
+    if (!state || !state->damage.empty()) highest += state::kNumbersLeap;
   }
   return highest;
 }
@@ -122,7 +120,7 @@ FileResult<> make_positions_go_on(const Place& place, const Layout& layout) {
   const journal::Generation last{std::max(restored, replaced).get() + 1};
   auto begun = journal::begin_behind(place.files, directory, last, place.clock.now().time_since_epoch().count());
   if (begun) return {};
-  return FileError{begun.error().code == journal::Errc::full ? ENOSPC : EIO, begun.error().detail};
+  return journal::as_file_error(begun.error());
 }
 
 FileResult<> keep_what_there_is(const Place& place, const Layout& layout, const Restore& restore) {

@@ -20,8 +20,6 @@ using journal::Generation;
 
 /// Numbers are written ahead in blocks: the next ones of a block are given without a commit.
 constexpr std::uint64_t kNumbersAhead = 64;
-/// How far they leap where changes may be missing.
-constexpr std::uint64_t kNumbersLeap = 1u << 20;
 /// Revisions that no change but a clear takes: that has one for each key.
 constexpr std::uint64_t kRevisionsKept = std::uint64_t{1} << 32;
 /// Each start begins a file: many short runs make a snapshot due as many changes do, where the state is not small.

@@ -163,6 +163,8 @@ class Journal {
 };
 
 /// For who tells no more of it than a system would: full is ENOSPC, all else EIO.
+FileError as_file_error(const Error& error);
+/// Journal::snapshot(), told like that.
 FileResult<SnapshotFiles> snapshot_of(Journal& journal, const std::filesystem::path& directory);
 
 /// The files of a journal that nobody writes to, in a directory that is made where it is missing: links of those that

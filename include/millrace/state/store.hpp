@@ -86,6 +86,9 @@ class Store {
 
 std::unique_ptr<Store> make_memory_store();
 
+/// How far numbers leap where changes may be missing: so many are hardly given between two commits.
+inline constexpr std::uint64_t kNumbersLeap = 1u << 20;
+
 struct JournalStoreOptions {
   std::filesystem::path directory;      ///< of its own; made where it is missing
   std::uint64_t file_bytes = 1u << 20;  ///< and at least four times the state, as a start finds it
