@@ -32,7 +32,7 @@ class Operations {
 
   awaitable<Answer> call(std::string_view service, std::string_view action, const json& input) {
     std::string body = input.dump();
-    gateway::ServiceCall call{service, action, body, kRequestId};
+    gateway::ServiceCall call{service, action, body, kRequestId, /*declared=*/true};
     gateway::ServiceReply reply = co_await services_.call(call);
     Answer answer;
     answer.ok = reply.status == 200;

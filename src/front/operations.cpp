@@ -76,10 +76,11 @@ const Operations::Entry* Operations::find(const services::Service& service, std:
 }
 
 awaitable<int> Operations::run(const Entry& entry, std::string_view request_id, std::string_view body,
-                               services::Reply& reply, services::Wire wire, const services::Session* session) {
+                               services::Reply& reply, services::Wire wire, const services::Session* session,
+                               bool declared) {
   const auto begun = std::chrono::steady_clock::now();
   const Executor executor = co_await boost::asio::this_coro::executor;
-  services::Context context{environment_, request_id, wire, session};
+  services::Context context{environment_, request_id, wire, session, declared};
   std::exception_ptr failure;
   try {
     co_await entry.operation->run(context, body, reply);

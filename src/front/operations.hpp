@@ -30,7 +30,8 @@ class Operations {
   /// Runs it, counts it, and turns an exception into InternalFailure. Gives the reply's HTTP status; body and reply are
   /// on `wire`.
   awaitable<int> run(const Entry& entry, std::string_view request_id, std::string_view body, services::Reply& reply,
-                     services::Wire wire = services::Wire::json, const services::Session* session = nullptr);
+                     services::Wire wire = services::Wire::json, const services::Session* session = nullptr,
+                     bool declared = false);
 
  private:
   services::Environment& environment_;

@@ -19,7 +19,8 @@ class InProcessCaller final : public gateway::ServiceCaller {
       services::write_error_body(error, reply.body);
       answer.status = error.status;
     } else {
-      answer.status = co_await operations_.run(*entry, call.request_id, call.body, reply);
+      answer.status = co_await operations_.run(*entry, call.request_id, call.body, reply, services::Wire::json, nullptr,
+                                               call.declared);
     }
     if (reply.pieces)
       while (reply.pieces->next(reply.body)) {

@@ -1,17 +1,16 @@
 #include "millrace/streams/control.hpp"
+#include "streams/history.hpp"
 
 namespace millrace::streams {
 namespace {
 
-using SettingsEdit = std::function<std::optional<Error>(Settings&)>;
-
 // Changes the settings of an ACTIVE stream, which is UPDATING then.
-awaitable<Result<StreamRef>> update(Streams& streams, std::string stream, SettingsEdit edit) {
+awaitable<Result<StreamRef>> update(Streams& streams, std::string stream, Streams::Edit edit) {
   const TimePoint now = streams.clock().now();
   const TimePoint settled = now + streams.options().update_delay;
   Streams::Edit whole = [edit = std::move(edit), now, settled](Stream& s) -> std::optional<Error> {
     if (auto refused = check_active(s, now)) return refused;
-    if (auto refused = edit(s.settings)) return refused;
+    if (auto refused = edit(s)) return refused;
     s.created_settled = true;
     s.settled = settled;
     return std::nullopt;
@@ -38,7 +37,8 @@ std::optional<Error> check_warm_throughput(Mode mode, bool committed) {
 
 awaitable<Result<MetricsChange>> set_metrics(Streams& streams, std::string stream, ShardMetrics metrics, bool on) {
   MetricsChange change;
-  SettingsEdit edit = [&change, metrics, on](Settings& settings) -> std::optional<Error> {
+  Streams::Edit edit = [&change, metrics, on](Stream& s) -> std::optional<Error> {
+    Settings& settings = s.settings;
     change.before = settings.metrics;
     change.after = static_cast<ShardMetrics>(on ? settings.metrics | metrics : settings.metrics & ~metrics);
     settings.metrics = change.after;
@@ -51,7 +51,16 @@ awaitable<Result<MetricsChange>> set_metrics(Streams& streams, std::string strea
 
 awaitable<Result<>> set_mode(Streams& streams, std::string stream, Mode mode, std::optional<std::uint32_t> warm_mibps) {
   const bool committed = streams.account().committed();
-  SettingsEdit edit = [mode, warm_mibps, committed](Settings& settings) -> std::optional<Error> {
+  const TimePoint now = streams.clock().now();
+  const std::optional<Error> no_more =
+      mode == Mode::on_demand && streams.options().limits.enforce ? check_on_demand_streams(streams) : std::nullopt;
+  Streams::Edit edit = [mode, warm_mibps, committed, now, no_more](Stream& s) -> std::optional<Error> {
+    Settings& settings = s.settings;
+    if (mode != settings.mode) {
+      if (no_more) return no_more;
+      if (auto refused = count_today(s, s.history.modes, kModesADay, now)) return refused;
+      begin_mode(s, mode, now);
+    }
     if (warm_mibps)
       if (auto refused = check_warm_throughput(mode, committed)) return refused;
     settings.warm_mibps_before = settings.warm_mibps.value_or(0);
@@ -65,7 +74,8 @@ awaitable<Result<>> set_mode(Streams& streams, std::string stream, Mode mode, st
 }
 
 awaitable<Result<>> set_record_size(Streams& streams, std::string stream, std::uint32_t kib) {
-  SettingsEdit edit = [kib](Settings& settings) -> std::optional<Error> {
+  Streams::Edit edit = [kib](Stream& s) -> std::optional<Error> {
+    Settings& settings = s.settings;
     settings.record_kib_max = kib;
     return std::nullopt;
   };
@@ -76,7 +86,8 @@ awaitable<Result<>> set_record_size(Streams& streams, std::string stream, std::u
 
 awaitable<Result<StreamRef>> set_warm_throughput(Streams& streams, std::string stream, std::uint32_t mibps) {
   const bool committed = streams.account().committed();
-  SettingsEdit edit = [mibps, committed](Settings& settings) -> std::optional<Error> {
+  Streams::Edit edit = [mibps, committed](Stream& s) -> std::optional<Error> {
+    Settings& settings = s.settings;
     if (auto refused = check_warm_throughput(settings.mode, committed)) return refused;
     settings.warm_mibps_before = settings.warm_mibps.value_or(0);
     settings.warm_mibps = mibps;
@@ -91,7 +102,9 @@ awaitable<Result<>> start_encryption(Streams& streams, std::string stream, std::
     const bool ready = co_await streams.options().prepare_sealing();
     if (!ready) co_return Error{Errc::failed, "there is no key to seal records with"};
   }
-  SettingsEdit edit = [key_id = std::move(key_id)](Settings& settings) -> std::optional<Error> {
+  Streams::Edit edit = [key_id = std::move(key_id), now = streams.clock().now()](Stream& s) -> std::optional<Error> {
+    Settings& settings = s.settings;
+    if (auto refused = count_today(s, s.history.encryptions, kEncryptionsADay, now)) return refused;
     settings.key_id = key_id;
     settings.key_until.reset();
     return std::nullopt;
@@ -102,8 +115,10 @@ awaitable<Result<>> start_encryption(Streams& streams, std::string stream, std::
 }
 
 awaitable<Result<>> stop_encryption(Streams& streams, std::string stream) {
-  const TimePoint settled = streams.clock().now() + streams.options().update_delay;
-  SettingsEdit edit = [settled](Settings& settings) -> std::optional<Error> {
+  const TimePoint now = streams.clock().now(), settled = now + streams.options().update_delay;
+  Streams::Edit edit = [settled, now](Stream& s) -> std::optional<Error> {
+    Settings& settings = s.settings;
+    if (auto refused = count_today(s, s.history.encryption_stops, kEncryptionsADay, now)) return refused;
     if (settings.key_id && !settings.key_until) settings.key_until = settled;
     return std::nullopt;
   };

@@ -47,6 +47,47 @@ Settings read_settings(const json& object) {
   return settings;
 }
 
+json written(const std::vector<TimePoint>& times) {
+  json out = json::array();
+  for (const TimePoint time : times) out.push_back(ms(time));
+  return out;
+}
+
+std::vector<TimePoint> read_times(const json& object, const char* name) {
+  std::vector<TimePoint> times;
+  for (const json& time : object.value(name, json::array()))
+    times.push_back(TimePoint{std::chrono::milliseconds{time.get<std::int64_t>()}});
+  return times;
+}
+
+json written(const History& history) {
+  json out = json::object();
+  const auto times = [&out](const char* name, const std::vector<TimePoint>& all) {
+    if (!all.empty()) out[name] = written(all);
+  };
+  times("shard_counts_ms", history.shard_counts);
+  times("modes_ms", history.modes);
+  times("encryptions_ms", history.encryptions);
+  times("encryption_stops_ms", history.encryption_stops);
+  for (const History::Peak& peak : history.peaks)
+    out["peaks"].push_back({{"day", peak.day}, {"bytes", peak.bytes_per_s}, {"records", peak.records_per_s}});
+  if (history.scaled) out["scaled_ms"] = ms(*history.scaled);
+  return out;
+}
+
+History read_history(const json& object) {
+  History history;
+  history.shard_counts = read_times(object, "shard_counts_ms");
+  history.modes = read_times(object, "modes_ms");
+  history.encryptions = read_times(object, "encryptions_ms");
+  history.encryption_stops = read_times(object, "encryption_stops_ms");
+  for (const json& peak : object.value("peaks", json::array()))
+    history.peaks.push_back({peak.at("day").get<std::int64_t>(), peak.at("bytes").get<std::uint64_t>(),
+                             peak.at("records").get<std::uint64_t>()});
+  if (object.contains("scaled_ms")) history.scaled = time_at(object, "scaled_ms");
+  return history;
+}
+
 json written(const Consumers& consumers) {
   json out = json::object();
   if (consumers.gone_s) out["gone_s"] = consumers.gone_s;
@@ -165,6 +206,7 @@ std::string serialise(const Stream& stream) {
   };
   part("settings", written(stream.settings));
   part("consumers", written(stream.consumers));
+  part("history", written(stream.history));
   return out += '}';
 }
 
@@ -184,6 +226,7 @@ std::optional<Stream> parse_stream(std::string_view text) {
     stream.tags = value.at("tags").get<Tags>();
     if (value.contains("settings")) stream.settings = read_settings(value.at("settings"));
     if (value.contains("consumers")) stream.consumers = read_consumers(value.at("consumers"));
+    if (value.contains("history")) stream.history = read_history(value.at("history"));
     for (const json& s : value.at("shards")) {
       auto shard = std::make_shared<Shard>();
       shard->index = s.at("index").get<std::uint32_t>();

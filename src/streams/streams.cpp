@@ -18,6 +18,8 @@
 #include "millrace/state/keys.hpp"
 #include "millrace/streams/stream_record.hpp"
 #include "millrace/streams/subscription.hpp"
+#include "streams/history.hpp"
+#include "streams/on_demand.hpp"
 #include "streams/reshard.hpp"
 
 namespace millrace::streams {
@@ -31,6 +33,8 @@ constexpr std::int64_t kCreatedBeforeS = 2;
 // A reshard that state or log refused is tried again, and closed shards are looked at, this often.
 constexpr std::chrono::seconds kReshardRetry{1};
 constexpr std::chrono::hours kExpiryLook{1};
+// What is put to streams on demand is looked at, and so averaged, this often.
+constexpr std::chrono::seconds kScaleLook{10};
 // A reshard of many shards takes turns with the puts on its core.
 constexpr std::size_t kLogsATurn = 32;
 // A deleted name's last creation second is kept while a new incarnation could still be given the same one.
@@ -72,8 +76,10 @@ class LocalStreams final : public Streams {
       for (auto& shard : stream->shards) {
         auto opened = std::make_shared<Shard>(*shard);
         opened->log = co_await open_log(*stream, shard->index);
+        opened->limits = shard_limits(stream->name);
         shard = std::move(opened);
       }
+      stream->limits = stream_limits(stream->name);
       stream->index_routing();
       open_shards_ += shards_taken(*stream);
       publish(stream, entry.revision);
@@ -88,6 +94,7 @@ class LocalStreams final : public Streams {
       else
         watch_expiry(executor, *stream);
     }
+    if (options_.limits.any()) tasks_.spawn(executor, "scale streams on demand", scale_on_demand());
     // All logs that are wanted are open. What else the engine holds is left of streams half made or half deleted: who
     // made the engine has it forget them (Engine::forget_unopened).
   }
@@ -117,6 +124,10 @@ class LocalStreams final : public Streams {
   awaitable<Result<StreamRef>> create(CreateStream spec) override {
     if (find(spec.name)) co_return Error{Errc::exists, spec.name};
     if (spec.tags.size() > kTagsMax) co_return Error{Errc::too_many_tags, spec.name};
+    if (auto refused = check_account(spec)) co_return std::move(*refused);
+    if (spec.settings.mode == Mode::on_demand && options_.limits.applies_to(spec.name))
+      spec.shard_count = std::max(spec.shard_count, std::min(spec.settings.warm_mibps.value_or(0),
+                                                             options_.limits.quotas.on_demand_shards_max));
     if (open_shards_.fetch_add(spec.shard_count) + spec.shard_count > options_.shards_max) {
       open_shards_ -= spec.shard_count;
       co_return Error{Errc::shard_limit, std::to_string(spec.shard_count)};
@@ -188,36 +199,41 @@ class LocalStreams final : public Streams {
   }
 
   awaitable<Result<>> split(std::string name, std::uint32_t shard, Uint128 at) override {
-    auto plan = [shard, at](const Stream& s) -> Result<std::vector<ReshardStep>> {
+    Reshard by;
+    by.plan = [shard, at](const Stream& s) -> Result<std::vector<ReshardStep>> {
       const Result<ReshardStep> step = plan_split(s, shard, at);
       if (!step) return step.error();
       return std::vector{*step};
     };
-    auto begun = co_await reshard(std::move(name), std::move(plan));
+    auto begun = co_await reshard(std::move(name), std::move(by));
     if (!begun) co_return begun.error();
     co_return Result<>{};
   }
 
   awaitable<Result<>> merge(std::string name, std::uint32_t shard, std::uint32_t adjacent) override {
-    auto plan = [shard, adjacent](const Stream& s) -> Result<std::vector<ReshardStep>> {
+    Reshard by;
+    by.plan = [shard, adjacent](const Stream& s) -> Result<std::vector<ReshardStep>> {
       const Result<ReshardStep> step = plan_merge(s, shard, adjacent);
       if (!step) return step.error();
       return std::vector{*step};
     };
-    auto begun = co_await reshard(std::move(name), std::move(plan));
+    auto begun = co_await reshard(std::move(name), std::move(by));
     if (!begun) co_return begun.error();
     co_return Result<>{};
   }
 
   awaitable<Result<std::uint32_t>> set_shard_count(std::string name, std::uint32_t target) override {
-    auto plan = [target](const Stream& s) -> Result<std::vector<ReshardStep>> {
+    const TimePoint now = clock_.now();
+    Reshard by;
+    by.plan = [target](const Stream& s) -> Result<std::vector<ReshardStep>> {
       const std::size_t open = s.open_shards();
       if (target > kShardCountMax) return Error{Errc::scale_limit, std::to_string(open)};
       if (target > 2 * open) return Error{Errc::scale_up, std::to_string(open)};
       if (2 * std::size_t{target} < open) return Error{Errc::scale_down, std::to_string(open)};
       return plan_equal_ranges(s, target);
     };
-    auto before = co_await reshard(std::move(name), std::move(plan));
+    by.edit = [now](Stream& s) { return count_today(s, s.history.shard_counts, kShardCountsADay, now); };
+    auto before = co_await reshard(std::move(name), std::move(by));
     if (!before) co_return before.error();
     co_return static_cast<std::uint32_t>((*before)->open_shards());
   }
@@ -255,6 +271,7 @@ class LocalStreams final : public Streams {
   Clock& clock() noexcept override { return clock_; }
   const Options& options() const noexcept override { return options_; }
   Account& account() noexcept override { return account_; }
+  CallLimits* limits() noexcept override { return options_.limits.enforce ? &calls_ : nullptr; }
   Subscriptions& subscriptions() noexcept override { return subscriptions_; }
 
  private:
@@ -262,6 +279,25 @@ class LocalStreams final : public Streams {
     StreamRef stream;
     state::Revision revision;
   };
+
+  std::shared_ptr<ShardLimits> shard_limits(const std::string& stream) const {
+    return options_.limits.applies_to(stream) ? std::make_shared<ShardLimits>() : nullptr;
+  }
+  std::shared_ptr<CallLimits> stream_limits(const std::string& stream) const {
+    return options_.limits.applies_to(stream) ? std::make_shared<CallLimits>() : nullptr;
+  }
+
+  // Counted before the stream is made: calls at the same moment may get one over.
+  std::optional<Error> check_account(const CreateStream& spec) const {
+    if (!options_.limits.enforce) return std::nullopt;
+    const TimePoint now = clock_.now();
+    const std::vector<StreamRef> all = list({}, SIZE_MAX);
+    const auto creating = static_cast<std::size_t>(std::count_if(
+        all.begin(), all.end(), [now](const StreamRef& stream) { return stream->status(now) == Status::creating; }));
+    if (!spec.declared && creating >= kStreamsCreatingMax)
+      return Error{Errc::streams_creating, std::to_string(kStreamsCreatingMax)};
+    return spec.settings.mode == Mode::on_demand ? check_on_demand_streams(*this) : std::nullopt;
+  }
 
   static std::string key_of(std::string_view name) { return std::string(kStreams).append(name); }
   static std::string seconds_key_of(std::string_view name) { return std::string(kStreamSeconds).append(name); }
@@ -312,6 +348,7 @@ class LocalStreams final : public Streams {
     stream->retention = spec.retention;
     stream->tags = spec.tags;
     stream->settings = spec.settings;
+    stream->limits = stream_limits(spec.name);
     const std::vector<HashRange> ranges = equal_ranges(spec.shard_count);
     std::optional<Error> error;
     for (std::uint32_t i = 0; i < spec.shard_count && !error; ++i) {
@@ -329,6 +366,7 @@ class LocalStreams final : public Streams {
       shard->created_s = created_s;
       shard->numbers = SequenceNumbers(i, created_s);
       shard->log = std::move(*log);
+      shard->limits = shard_limits(spec.name);
       stream->shards.push_back(std::move(shard));
     }
     if (!error) {
@@ -360,9 +398,14 @@ class LocalStreams final : public Streams {
     return stream.open_shards() + static_cast<std::uint64_t>(more);
   }
 
+  struct Reshard {
+    std::function<Result<std::vector<ReshardStep>>(const Stream&)> plan;
+    Edit edit{};  // what is changed beside
+    Mode of = Mode::provisioned;
+  };
+
   // Begins a reshard, and ends it too where UPDATING takes no time. Gives the stream as it was before.
-  template <class Plan>
-  awaitable<Result<StreamRef>> reshard(std::string name, Plan plan) {
+  awaitable<Result<StreamRef>> reshard(std::string name, Reshard by) {
     const auto executor = co_await boost::asio::this_coro::executor;
     for (int attempt = 0; attempt < kChangeAttempts; ++attempt) {
       std::optional<Published> current = published(name);
@@ -371,12 +414,14 @@ class LocalStreams final : public Streams {
       const TimePoint now = clock_.now();
       if (const Status status = before->status(now); status != Status::active)
         co_return Error{Errc::not_active, std::string(status_name(status))};
-      if (before->settings.mode == Mode::on_demand) co_return Error{Errc::on_demand, {}};
-      Result<std::vector<ReshardStep>> steps = plan(*before);
+      if (before->settings.mode != by.of) co_return Error{Errc::on_demand, {}};
+      Result<std::vector<ReshardStep>> steps = by.plan(*before);
       if (!steps) co_return steps.error();
       if (steps->empty()) co_return before;
 
       auto next = std::make_shared<Stream>(*before);
+      if (by.edit)
+        if (auto refused = by.edit(*next)) co_return std::move(*refused);
       next->reshard = std::move(*steps);
       next->created_settled = true;
       next->settled = now + options_.update_delay;
@@ -463,6 +508,7 @@ class LocalStreams final : public Streams {
         }
         auto opened = std::make_shared<Shard>(**fresh);
         opened->log = logs[i];
+        opened->limits = shard_limits(name);
         *fresh = std::move(opened);
       }
       if (error) break;
@@ -526,34 +572,111 @@ class LocalStreams final : public Streams {
     for (;;) {
       const bool came = co_await sleep_until(clock_, clock_.now() + kExpiryLook, tasks_.stop_token());
       if (!came) co_return;
-      std::vector<std::shared_ptr<const Shard>> gone;
-      const TimePoint now = clock_.now();
-      auto edit = [&gone, now, incarnation](Stream& s) -> std::optional<Error> {
-        gone.clear();
-        if (s.incarnation != incarnation) return Error{Errc::not_found, s.name};
-        for (const auto& shard : s.shards)
-          if (s.expired(*shard, now)) gone.push_back(shard);
-        if (gone.empty()) return Error{Errc::exists, s.name};
-        std::erase_if(s.shards, [&](const auto& shard) { return s.expired(*shard, now); });
-        s.index_routing();
-        return std::nullopt;
-      };
-      auto changed = co_await change(name, std::move(edit));
-      if (changed) {
-        for (const auto& shard : gone) (void)co_await engine_.remove(shard->log->id());
-      } else if (changed.error().code == Errc::not_found) {
-        std::unique_lock lock(mutex_);
-        expiry_watched_.erase(incarnation);
-        co_return;
-      } else if (changed.error().code == Errc::failed) {
-        logging::error("closed shards could not be removed", {{"stream", name}, {"error", changed.error().detail}});
-      }
+      co_await drop_expired(name, incarnation);
       std::unique_lock lock(mutex_);
       const auto at = by_incarnation_.find(incarnation);
       if (at != by_incarnation_.end() && has_closed(*at->second)) continue;
       expiry_watched_.erase(incarnation);
       co_return;
     }
+  }
+
+  awaitable<void> drop_expired(const std::string& name, std::uint64_t incarnation) {
+    const TimePoint now = clock_.now();
+    const auto expired = [now](const Stream& s) {
+      return [&s, now](const auto& shard) { return s.expired(*shard, now); };
+    };
+    const StreamRef stream = find_incarnation(incarnation);
+    if (!stream || std::none_of(stream->shards.begin(), stream->shards.end(), expired(*stream))) co_return;
+    std::vector<std::shared_ptr<const Shard>> gone;
+    Edit edit = [&gone, &expired, incarnation](Stream& s) -> std::optional<Error> {
+      gone.clear();
+      if (s.incarnation != incarnation) return Error{Errc::not_found, s.name};
+      std::copy_if(s.shards.begin(), s.shards.end(), std::back_inserter(gone), expired(s));
+      std::erase_if(s.shards, expired(s));
+      s.index_routing();
+      return std::nullopt;
+    };
+    auto changed = co_await change(name, std::move(edit));
+    if (changed) {
+      for (const auto& shard : gone) (void)co_await engine_.remove(shard->log->id());
+    } else if (changed.error().code == Errc::failed) {
+      logging::error("closed shards could not be removed", {{"stream", name}, {"error", changed.error().detail}});
+    }
+  }
+
+  // What had been put to a stream's open shards at a moment.
+  struct Seen {
+    TimePoint at;
+    std::map<std::uint32_t, ShardTotals> shards;
+    bool told = false;  // that it cannot be scaled
+  };
+
+  static Seen look_at(const Stream& stream, TimePoint now) {
+    Seen seen{now, {}};
+    for (const auto& shard : stream.shards) {
+      if (shard->ended_s) continue;
+      const log::Progress progress = shard->log->progress();
+      // The counts are not of the very same moment.
+      const std::uint64_t heads = progress.records_total * sizeof(log::RecordHead);
+      seen.shards[shard->index] = {std::max(progress.stored_bytes_total, heads) - heads, progress.records_total};
+    }
+    return seen;
+  }
+
+  // Streams on demand that have limits follow what is put to them.
+  awaitable<void> scale_on_demand() {
+    std::map<std::uint64_t, Seen> seen;  // by incarnation
+    for (;;) {
+      const bool came = co_await sleep_until(clock_, clock_.now() + kScaleLook, tasks_.stop_token());
+      if (!came) co_return;
+      const TimePoint now = clock_.now();
+      std::map<std::uint64_t, Seen> before = std::exchange(seen, {});
+      for (const StreamRef& stream : list({}, SIZE_MAX)) {
+        if (!stream->limits || stream->settings.mode != Mode::on_demand || stream->deleting) continue;
+        Seen& here = seen[stream->incarnation] = look_at(*stream, now);
+        // What was put before it was first seen may have taken any time.
+        const auto at = before.find(stream->incarnation);
+        if (at == before.end()) continue;
+        here.told = at->second.told;
+        std::vector<ShardLoad> loads = loads_between(at->second.shards, here.shards, now - at->second.at);
+        co_await follow(stream, std::move(loads), now, here.told);
+      }
+    }
+  }
+
+  awaitable<void> follow(StreamRef stream, std::vector<ShardLoad> loads, TimePoint now, bool& told) {
+    const std::string name = stream->name;
+    const std::uint64_t incarnation = stream->incarnation;
+    if (History noted = stream->history; note_peak(noted, loads, now)) {
+      Edit edit = [&loads, now, incarnation](Stream& s) -> std::optional<Error> {
+        if (s.incarnation != incarnation) return Error{Errc::not_found, s.name};
+        (void)note_peak(s.history, loads, now);
+        return std::nullopt;
+      };
+      auto changed = co_await change(name, std::move(edit));
+      if (!changed) co_return;
+      stream = std::move(*changed);
+    }
+    const std::uint32_t most = options_.limits.quotas.on_demand_shards_max;
+    if (stream->status(now) != Status::active || plan_scaling(*stream, loads, most, now).empty()) co_return;
+    Reshard by;
+    by.plan = [&loads, most, now, incarnation](const Stream& s) -> Result<std::vector<ReshardStep>> {
+      if (s.incarnation != incarnation) return Error{Errc::not_found, s.name};
+      return plan_scaling(s, loads, most, now);
+    };
+    by.edit = [now](Stream& s) -> std::optional<Error> {
+      s.history.scaled = now;
+      return std::nullopt;
+    };
+    by.of = Mode::on_demand;
+    auto begun = co_await reshard(name, std::move(by));
+    if (begun || begun.error().code == Errc::not_found || begun.error().code == Errc::not_active) co_return;
+    if (!std::exchange(told, true))
+      logging::warn("a stream on demand cannot be scaled",
+                    {{"stream", name},
+                     {"error", begun.error().code == Errc::shard_limit ? "as many shards are open as there may be"
+                                                                       : begun.error().detail}});
   }
 
   awaitable<void> remove_later(std::string name, std::uint64_t incarnation, TimePoint at) {
@@ -642,6 +765,7 @@ class LocalStreams final : public Streams {
   log::Engine& engine_;
   const Options options_;
   Account account_;
+  CallLimits calls_;
   Subscriptions subscriptions_{*this};
   std::unique_ptr<IteratorCodec> iterators_;
   TaskGroup tasks_;

@@ -13,6 +13,9 @@
 namespace millrace::streams {
 namespace {
 
+// What a limited subscription gives at once, as the time that it may take.
+constexpr std::chrono::seconds kBurst{1};
+
 struct Key {
   std::uint64_t incarnation;
   std::uint32_t shard;
@@ -172,6 +175,7 @@ class LogSubscription final : public Subscription {
         numbers_(shard.numbers),
         shard_created_s_(shard.created_s),
         log_(shard.log),
+        limited_(shard.limits != nullptr),
         from_(from),
         life_until_(now + Subscriptions::kLife),
         seen_at_(now) {}
@@ -197,6 +201,11 @@ class LogSubscription final : public Subscription {
       if (look_ || stop_.stop_requested() || seen_at_ >= gone_at_) look();
       if (seen_at_ >= life_until_) ended(SubscriptionEnd::over);
       if (end_) co_return std::nullopt;
+      if (const TimePoint until = std::min({next_from_, sign_at_, life_until_, gone_at_}); until > seen_at_) {
+        const bool came = co_await sleep_until(clock_, until, stop_);
+        if (!came) co_await woken();
+        continue;
+      }
       log::ReadRequest request;
       request.from = from_;
       request.records_max = Subscriptions::kEventRecordsMax;
@@ -206,9 +215,7 @@ class LogSubscription final : public Subscription {
       log::Result<log::ReadBatch> read = co_await log_->read(std::move(request));
       seen_at_ = clock_.now();
       if (!read && read.error().code == log::Errc::stopped) {
-        const auto state = co_await boost::asio::this_coro::cancellation_state;
-        if (state.cancelled() != boost::asio::cancellation_type::none) ended(SubscriptionEnd::cancelled);
-        look_ = true;
+        co_await woken();
         continue;
       }
       if (!read) {
@@ -219,6 +226,7 @@ class LogSubscription final : public Subscription {
       }
       if (read->records == 0 && !read->ended && seen_at_ < sign_at_) continue;  // the end of something else
       if (read->records == 0) shared_->clear();                                 // nothing comes at present
+      if (limited_) next_from_ = given_.charge(ShardLimits::kReadBytes, seen_at_, log::record_bytes(*read)) - kBurst;
       sign_at_ = seen_at_ + Subscriptions::kSignOfLife;
       from_ = read->next;
       SubscriptionEvent event{};
@@ -238,6 +246,13 @@ class LogSubscription final : public Subscription {
       event.batch = std::move(*read);
       co_return event;
     }
+  }
+
+  // A wait was stopped: by what others told, or because nobody waits any more.
+  awaitable<void> woken() {
+    const auto state = co_await boost::asio::this_coro::cancellation_state;
+    if (state.cancelled() != boost::asio::cancellation_type::none) ended(SubscriptionEnd::cancelled);
+    look_ = true;
   }
 
   void ended(SubscriptionEnd why) {
@@ -317,6 +332,9 @@ class LogSubscription final : public Subscription {
   const SequenceNumbers numbers_;
   const std::int64_t shard_created_s_;
   const std::shared_ptr<log::Log> log_;
+  const bool limited_;     // to what a consumer gets of a shard
+  Bucket given_;           // of that
+  TimePoint next_from_{};  // it gives no records before, but with a sign of life
   log::Position from_;
   const TimePoint life_until_;
   TimePoint seen_at_;                     // when it was last awake

@@ -80,6 +80,7 @@ class FakeStreams final : public streams::Streams {
   awaitable<streams::Result<streams::StreamRef>> change(std::string, Edit) override { std::abort(); }
   const streams::Options& options() const noexcept override { std::abort(); }
   streams::Account& account() noexcept override { std::abort(); }
+  streams::CallLimits* limits() noexcept override { std::abort(); }
   streams::Subscriptions& subscriptions() noexcept override { return subscriptions_; }
   awaitable<streams::Result<>> clear() override {
     calls_.push_back("streams.clear");

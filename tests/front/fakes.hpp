@@ -29,6 +29,7 @@ class NoStreams final : public streams::Streams {
   awaitable<streams::Result<>> clear() override { none(); }
   const streams::Options& options() const noexcept override { std::abort(); }
   streams::Account& account() noexcept override { std::abort(); }
+  streams::CallLimits* limits() noexcept override { std::abort(); }
   streams::Subscriptions& subscriptions() noexcept override { std::abort(); }
   const streams::IteratorCodec& iterators() const noexcept override { std::abort(); }
   log::Engine& engine() noexcept override { std::abort(); }

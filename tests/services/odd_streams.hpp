@@ -52,6 +52,7 @@ class OddStreams final : public streams::Streams {
   awaitable<streams::Result<>> clear() override { return inner_.clear(); }
   const streams::Options& options() const noexcept override { return inner_.options(); }
   streams::Account& account() noexcept override { return inner_.account(); }
+  streams::CallLimits* limits() noexcept override { return inner_.limits(); }
   streams::Subscriptions& subscriptions() noexcept override { return inner_.subscriptions(); }
   const streams::IteratorCodec& iterators() const noexcept override { return inner_.iterators(); }
   log::Engine& engine() noexcept override { return inner_.engine(); }

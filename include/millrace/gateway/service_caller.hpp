@@ -12,6 +12,7 @@ struct ServiceCall {
   std::string_view action;   ///< "PutRecord"
   std::string_view body;     ///< in the service's protocol (JSON 1.1)
   std::string_view request_id;
+  bool declared = false;  ///< the configuration's own, which no rate is for
 };
 
 /// The service's HTTP answer: its status and its body, errors included.

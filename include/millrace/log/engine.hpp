@@ -90,6 +90,13 @@ struct ReadBatch {
   bool ended = false;  ///< the log has ended and `next` is its end: nothing will ever follow
 };
 
+/// Keys and data of what was read.
+inline std::uint64_t record_bytes(const ReadBatch& read) noexcept {
+  std::uint64_t bytes = 0;
+  for (const RecordRun& run : read.runs) bytes += run.bytes.size() - run.count * sizeof(RecordHead);
+  return bytes;
+}
+
 /// One shard's record log, open. Safe from any thread. Shared ownership: what was looked up must outlive a co_await.
 class Log {
  public:

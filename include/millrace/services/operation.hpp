@@ -59,6 +59,7 @@ struct Context {
   std::string_view request_id;
   Wire wire = Wire::json;
   const Session* session = nullptr;  ///< of the caller's credentials, where they are for a time
+  bool declared = false;             ///< the configuration's own call, which no rate is for
 };
 
 /// A large reply body, rendered piece by piece from what it pins, so that its memory is bounded whatever its size.

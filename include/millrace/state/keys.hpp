@@ -6,8 +6,8 @@
 namespace millrace::state::keys {
 
 // ---- streams
-/// `<stream name>`: a stream with its tags, retention, settings, consumers and shard map (JSON). The logs' ids follow
-/// from it.
+/// `<stream name>`: a stream with its tags, retention, settings, consumers, what its quotas and scaling go by, and its
+/// shard map (JSON). The logs' ids follow from it.
 inline constexpr std::string_view kStreams = "streams/";
 /// `<stream name>`: the creation second of the last shard of a deleted stream (decimal), while a new one of that name
 /// could get the same.

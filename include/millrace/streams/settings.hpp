@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "millrace/base/awaitable.hpp"
 #include "millrace/base/clock.hpp"
@@ -52,6 +53,25 @@ struct Settings {
   bool encrypts(TimePoint now) const noexcept { return key_id && (!key_until || now < *key_until); }
   std::size_t record_bytes_max() const noexcept { return std::size_t{record_kib_max} * 1024; }
   friend bool operator==(const Settings&, const Settings&) = default;
+};
+
+/// What AWS allows so often in any 24 hours of one stream.
+inline constexpr std::size_t kShardCountsADay = 10, kModesADay = 2, kEncryptionsADay = 25;
+
+/// What has been of a stream that has limits, as far as they go by it; empty where it has none.
+struct History {
+  /// Of the last 24 hours, in order: UpdateShardCount, UpdateStreamMode, StartStreamEncryption, StopStreamEncryption.
+  std::vector<TimePoint> shard_counts, modes, encryptions, encryption_stops;
+  /// The most that was put on a day. Of streams on demand, for as long as their capacity goes by it.
+  struct Peak {
+    std::int64_t day = 0;  ///< since 1970
+    std::uint64_t bytes_per_s = 0, records_per_s = 0;
+    friend bool operator==(const Peak&, const Peak&) = default;
+  };
+  std::vector<Peak> peaks;  ///< by day, those without records left out
+  /// When a stream on demand was last scaled, or became one.
+  std::optional<TimePoint> scaled;
+  friend bool operator==(const History&, const History&) = default;
 };
 
 enum class ConsumerStatus : std::uint8_t { creating, active, deleting };

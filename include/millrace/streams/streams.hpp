@@ -18,6 +18,7 @@
 #include "millrace/state/store.hpp"
 #include "millrace/streams/account.hpp"
 #include "millrace/streams/iterator.hpp"
+#include "millrace/streams/limits.hpp"
 #include "millrace/streams/sequence_number.hpp"
 #include "millrace/streams/settings.hpp"
 
@@ -27,18 +28,21 @@ namespace millrace::streams {
 enum class Errc {
   exists = 1,
   not_found,
-  not_active,       ///< detail is the state's name, e.g. CREATING
-  shard_limit,      ///< more than Options::shards_max in all; detail is how many more there would have been
-  too_many_tags,    ///< over 50 after the change
-  retention_order,  ///< increase to less, or decrease to more, than there is
-  shard_not_found,  ///< detail is its id
-  shard_closed,     ///< by an earlier reshard; detail is its id
-  split_point,      ///< not greater than one plus the shard's first hash key and less than its last; detail is its id
-  not_adjacent,     ///< the second shard does not begin where the first one ends
-  scale_up,         ///< more than twice the open shards; detail is how many these are
-  scale_down,       ///< less than half of them; the same
-  scale_limit,      ///< more than kShardCountMax; the same
-  on_demand,        ///< such a stream's shards are not the user's to change
+  not_active,         ///< detail is the state's name, e.g. CREATING
+  shard_limit,        ///< more than Options::shards_max in all; detail is how many more there would have been
+  too_many_tags,      ///< over 50 after the change
+  retention_order,    ///< increase to less, or decrease to more, than there is
+  shard_not_found,    ///< detail is its id
+  shard_closed,       ///< by an earlier reshard; detail is its id
+  split_point,        ///< not greater than one plus the shard's first hash key and less than its last; detail is its id
+  not_adjacent,       ///< the second shard does not begin where the first one ends
+  scale_up,           ///< more than twice the open shards; detail is how many these are
+  scale_down,         ///< less than half of them; the same
+  scale_limit,        ///< more than kShardCountMax; the same
+  on_demand,          ///< such a stream's shards are not the user's to change
+  on_demand_streams,  ///< as many as an account can have; detail is how many
+  streams_creating,   ///< too many at once in the account; detail is how many
+  too_often,          ///< within 24 hours; detail is how often is allowed
   // Of consumers; detail is the name, the creation second, or the limit.
   consumer_exists,
   consumer_not_found,
@@ -75,6 +79,7 @@ struct Shard {
   std::optional<std::int64_t> ended_s;  ///< set when closed by a reshard
   SequenceNumbers numbers{0, 0};
   std::shared_ptr<log::Log> log;
+  std::shared_ptr<ShardLimits> limits;  ///< null: it has none
 };
 
 /// One step of a reshard: a split of `shard` into two, the second of which begins `at`, or, with `adjacent`, a merge.
@@ -99,6 +104,8 @@ struct Stream {
   bool deleting = false;
   Settings settings;
   Consumers consumers;
+  History history;
+  std::shared_ptr<CallLimits> limits;  ///< null: it has none
   std::chrono::hours retention{24};
   /// Records that arrived before were past a shorter retention: they never come back.
   TimePoint records_since{};
@@ -132,6 +139,7 @@ inline constexpr std::uint32_t kShardCountMax = 10'000;
 struct Options {
   std::chrono::milliseconds create_delay{0}, update_delay{0}, delete_delay{0};
   std::uint32_t shards_max = 20'000;  ///< in all
+  LimitOptions limits{};
   /// Sees to it that records can be sealed, before a stream is encrypted; false: they cannot be. Nothing: nothing is to
   /// be done for it.
   std::function<awaitable<bool>()> prepare_sealing{};
@@ -143,7 +151,11 @@ struct CreateStream {
   Tags tags;
   std::chrono::hours retention{24};
   Settings settings{};
+  bool declared = false;  ///< by the configuration, which may make any number of streams at once
 };
+
+/// That can be CREATING at once in an account with limits.
+inline constexpr std::size_t kStreamsCreatingMax = 5;
 
 class Subscriptions;
 
@@ -188,6 +200,8 @@ class Streams {
   virtual Clock& clock() noexcept = 0;
   virtual const Options& options() const noexcept = 0;
   virtual Account& account() noexcept = 0;
+  /// Calls of the account; null: it has no limits.
+  virtual CallLimits* limits() noexcept = 0;
   virtual Subscriptions& subscriptions() noexcept = 0;
 };
 

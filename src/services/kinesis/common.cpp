@@ -11,7 +11,6 @@
 namespace millrace::services::kinesis {
 namespace {
 
-constexpr std::uint64_t kShardLimit = 20'000;
 constexpr std::chrono::seconds kPageTokenLife{300};
 
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
@@ -42,6 +41,12 @@ std::size_t arn_resource(std::string_view arn) noexcept {
 
 std::string stream_text(const Environment& environment, std::string_view stream) {
   return "tream " + std::string(stream) + " under account " + environment.account_id;
+}
+
+ServiceError rate_exceeded(const Environment& environment, std::string_view stream) {
+  return {"LimitExceededException", 400,
+          "Rate exceeded for " +
+              (stream.empty() ? "account " + environment.account_id : "s" + stream_text(environment, stream)) + "."};
 }
 
 // Letters, digits and blanks of every script, by block: near enough to Unicode's categories for what AWS refuses.
@@ -127,6 +132,30 @@ Outcome<streams::StreamRef> find_stream(Context& context, const StreamSelector& 
   return stream;
 }
 
+Outcome<streams::StreamRef> find_stream(Context& context, const StreamSelector& selector, streams::Call call) {
+  const Outcome<std::string_view> name = selected_name(selector);
+  if (!name) return name.error();
+  if (!streams::per_stream(call))
+    if (auto refused = check_rate(context, call, *name)) return *refused;
+  Outcome<streams::StreamRef> stream = find_stream(context, selector);
+  if (stream && streams::per_stream(call))
+    if (auto refused = check_rate(context, call, **stream)) return *refused;
+  return stream;
+}
+
+std::optional<ServiceError> check_rate(const Context& context, streams::Call call, std::string_view stream) {
+  const Environment& environment = context.environment;
+  streams::CallLimits* const limits = context.declared ? nullptr : environment.streams.limits();
+  if (!limits || limits->take(call, environment.clock.now())) return std::nullopt;
+  return rate_exceeded(environment, stream);
+}
+
+std::optional<ServiceError> check_rate(const Context& context, streams::Call call, const streams::Stream& stream) {
+  const Environment& environment = context.environment;
+  if (context.declared || !stream.limits || stream.limits->take(call, environment.clock.now())) return std::nullopt;
+  return rate_exceeded(environment, stream.name);
+}
+
 std::string stream_arn(const Environment& environment, std::string_view stream) {
   return "arn:aws:kinesis:" + environment.region + ":" + environment.account_id + ":stream/" + std::string(stream);
 }
@@ -138,6 +167,11 @@ ServiceError stream_not_found(const Environment& environment, std::string_view s
 ServiceError shard_not_found(const Environment& environment, std::string_view stream, std::string_view shard) {
   return {"ResourceNotFoundException", 400,
           "Shard " + std::string(shard) + " in s" + stream_text(environment, stream) + " does not exist"};
+}
+
+ServiceError shard_rate_exceeded(const Environment& environment, std::string_view stream, std::string_view shard) {
+  return {"ProvisionedThroughputExceededException", 400,
+          "Rate exceeded for shard " + std::string(shard) + " in s" + stream_text(environment, stream) + "."};
 }
 
 ServiceError shard_id_unknown(const Environment& environment, std::string_view stream,
@@ -160,8 +194,9 @@ ServiceError to_service_error(const streams::Error& error, const Environment& en
     case streams::Errc::shard_limit:
       return {"LimitExceededException", 400,
               "This request would exceed the shard limit for the account " + environment.account_id + " in " +
-                  environment.region + ". Current shard count for the account: " +
-                  std::to_string(environment.streams.open_shards()) + ". Limit: " + std::to_string(kShardLimit) +
+                  environment.region +
+                  ". Current shard count for the account: " + std::to_string(environment.streams.open_shards()) +
+                  ". Limit: " + std::to_string(environment.streams.options().shards_max) +
                   ". Number of additional shards that would have resulted from this request: " + error.detail +
                   ". Refer to the AWS Service Limits page "
                   "(http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for "
@@ -210,6 +245,21 @@ ServiceError to_service_error(const streams::Error& error, const Environment& en
     }
     case streams::Errc::on_demand:
       return {"ValidationException", 400, "Request is invalid. S" + stream + " is in On-Demand mode."};
+    case streams::Errc::on_demand_streams:
+      return {"LimitExceededException", 400,
+              "This request would exceed the on-demand stream limit for the account " + environment.account_id +
+                  " in " + environment.region + ". Current on-demand stream count for the account: " + error.detail +
+                  ". Limit: " + std::to_string(environment.streams.options().limits.quotas.on_demand_streams) + "."};
+    case streams::Errc::streams_creating:
+      return {
+          "LimitExceededException", 400,
+          "This request would have exceed the limit on the number of streams that can simultaneously be in CREATING "
+          "or DELETING for the account " +
+              environment.account_id + ". Limit: " + error.detail + "."};
+    case streams::Errc::too_often:
+      return {"LimitExceededException", 400,
+              "S" + stream + " has reached the limit of " + error.detail + " " + std::string(subject.operation) +
+                  " calls within 24 hours."};
     case streams::Errc::consumer_exists:
       return {"ResourceInUseException", 400, "C" + consumer.substr(1) + " already exists."};
     case streams::Errc::consumer_not_found:
@@ -255,8 +305,7 @@ ServiceError to_service_error(const log::Error& error, const Environment& enviro
     case log::Errc::ended:
       return stream_not_found(environment, stream);
     case log::Errc::full:
-      return {"ProvisionedThroughputExceededException", 400,
-              "Rate exceeded for shard " + std::string(shard) + " in s" + stream_text(environment, stream) + "."};
+      return shard_rate_exceeded(environment, stream, shard);
     case log::Errc::stale_epoch:
     case log::Errc::not_owner:
     case log::Errc::conflict:

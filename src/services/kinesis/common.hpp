@@ -39,19 +39,30 @@ Outcome<std::string_view> selected_name(const StreamSelector& selector);
 std::optional<std::string_view> arn_resource_name(std::string_view arn) noexcept;
 /// The stream itself; ResourceNotFoundException when there is none.
 Outcome<streams::StreamRef> find_stream(Context& context, const StreamSelector& selector);
+/// The same for an operation that AWS counts by itself; LimitExceededException when there were too many of it.
+Outcome<streams::StreamRef> find_stream(Context& context, const StreamSelector& selector, streams::Call call);
 
 std::string stream_arn(const Environment& environment, std::string_view stream);
+
+/// LimitExceededException when there were too many such calls, where the account has limits.
+/// @param stream  that it is about; empty: it is about none
+std::optional<ServiceError> check_rate(const Context& context, streams::Call call, std::string_view stream = {});
+/// The same of calls that are counted for each stream.
+std::optional<ServiceError> check_rate(const Context& context, streams::Call call, const streams::Stream& stream);
 
 // Errors in AWS's words.
 ServiceError stream_not_found(const Environment& environment, std::string_view stream);
 /// For GetShardIterator and GetRecords: one text for a missing stream, a missing shard and a stream in CREATING.
 ServiceError shard_not_found(const Environment& environment, std::string_view stream, std::string_view shard);
+/// What a shard's limits refuse: a record, a GetShardIterator.
+ServiceError shard_rate_exceeded(const Environment& environment, std::string_view stream, std::string_view shard);
 /// For listings and reshards, which take shard ids leniently.
 ServiceError shard_id_unknown(const Environment& environment, std::string_view stream, std::string_view shard_as_given);
 
 /// What a refused change was about, as far as its text needs it.
 struct Subject {
   std::string_view stream;
+  std::string_view operation{};  ///< of those that are counted by the day
   std::chrono::hours retention_wanted{0}, retention_now{0};
   bool retention_increase = true;
   std::string_view adjacent_shard{}, hash_key{};  ///< of a reshard

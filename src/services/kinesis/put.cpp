@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "millrace/codec/base64.hpp"
 #include "millrace/codec/decimal.hpp"
@@ -125,6 +126,33 @@ bool build_batches(PutScratch& s) {
   return true;
 }
 
+// Records that their shards' limits refuse leave their lanes. False: there are none.
+bool refuse_over_limits(PutScratch& s, TimePoint now) {
+  bool any = false;
+  for (PutScratch::Lane& lane : s.lanes) {
+    streams::ShardLimits& limits = *lane.shard->limits;
+    std::uint64_t records = 0, bytes = 0;
+    for (std::uint32_t i = lane.first; i != kNone; i = s.next_in_lane[i], ++records) bytes += entry_bytes(s.entries[i]);
+    if (limits.take_write(now, records, bytes)) continue;
+    any = true;
+    std::uint64_t refused = 0;
+    std::uint32_t rest = std::exchange(lane.first, kNone);
+    for (lane.last = kNone; rest != kNone;) {
+      const std::uint32_t i = rest;
+      rest = std::exchange(s.next_in_lane[i], kNone);
+      if (records == 1 || !limits.take_write(now, 1, entry_bytes(s.entries[i]))) {
+        s.placed[i].error = log::Errc::full;
+        ++refused;
+        continue;
+      }
+      (lane.first == kNone ? lane.first : s.next_in_lane[lane.last]) = i;
+      lane.last = i;
+    }
+    limits.count_refused_writes(refused);
+  }
+  return any;
+}
+
 void keep_ticket(PutScratch& s, const log::Ticket& ticket) {
   if (!ticket.committed) s.open.push_back(ticket);
 }
@@ -176,6 +204,8 @@ std::optional<PutFailure> put_all(const Environment& environment, streams::Strea
   s.sealed = stream->settings.key_id && stream->settings.encrypts(environment.clock.now());
   route_all(*stream, s);
   if (!build_batches(s)) return PutFailure::bad_base64;
+  // All or none of a stream's shards have limits. What they leave is laid out once more.
+  if (stream->limits && refuse_over_limits(s, environment.clock.now())) build_batches(s);
 
   bool any_staged = false;
   for (const PutScratch::Batch& batch : s.batches) {

@@ -107,6 +107,10 @@ Outcome<streams::StreamRef> find_stream(Context& context, const StreamArnSelecto
   return find_stream(context, StreamSelector{.name = {}, .arn = selector.arn, .id = {}});
 }
 
+Outcome<streams::StreamRef> find_stream(Context& context, const StreamArnSelector& selector, streams::Call call) {
+  return find_stream(context, StreamSelector{.name = {}, .arn = selector.arn, .id = {}}, call);
+}
+
 std::string resource_text(const Environment& environment, const Resource& resource) {
   if (resource.consumer)
     return "consumer " + resource.consumer->name + " under stream " + resource.stream->name + " , account " +

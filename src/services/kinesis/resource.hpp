@@ -62,6 +62,7 @@ constexpr FieldList<2> stream_arn_selector() {
                 field<Member, &StreamArnSelector::id>("StreamId"));
 }
 Outcome<streams::StreamRef> find_stream(Context& context, const StreamArnSelector& selector);
+Outcome<streams::StreamRef> find_stream(Context& context, const StreamArnSelector& selector, streams::Call call);
 
 /// `stream S under account N`, `consumer C under stream S , account N`: as errors name them.
 std::string resource_text(const Environment& environment, const Resource& resource);

@@ -8,7 +8,10 @@ constexpr std::int32_t kHoursMin = 24, kHoursMax = 8'760;
 awaitable<Outcome<NoOutput>> change_retention(Context& context, RetentionInput in,
                                               streams::Streams::RetentionChange change) {
   const Environment& environment = context.environment;
-  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream);
+  const auto call = change == streams::Streams::RetentionChange::increase
+                        ? streams::Call::increase_stream_retention_period
+                        : streams::Call::decrease_stream_retention_period;
+  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream, call);
   if (!stream) co_return stream.error();
   const std::string requested = "Requested retention period (" + std::to_string(in.hours) + " hours) is too ";
   if (in.hours < kHoursMin)

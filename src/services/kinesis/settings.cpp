@@ -88,7 +88,8 @@ std::vector<std::string> metric_names(streams::ShardMetrics metrics) {
 
 awaitable<Outcome<MonitoringOutput>> change_monitoring(Context& context, MonitoringInput in, bool on) {
   const Environment& environment = context.environment;
-  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream);
+  const auto call = on ? streams::Call::enable_enhanced_monitoring : streams::Call::disable_enhanced_monitoring;
+  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream, call);
   if (!stream) co_return stream.error();
   streams::ShardMetrics metrics = 0;
   for (const std::string& name : in.metrics) {

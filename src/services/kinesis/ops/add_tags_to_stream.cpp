@@ -14,7 +14,7 @@ constexpr auto kInput = fields(field<&Input::tags>("Tags", length(1, 200), keys(
 
 awaitable<Outcome<NoOutput>> add_tags_to_stream(Context& context, Input in) {
   const Environment& environment = context.environment;
-  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream);
+  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream, streams::Call::add_tags_to_stream);
   if (!stream) co_return stream.error();
   const std::string name = (*stream)->name;
   if (auto refused = check_tags(environment, name, in.tags)) co_return *refused;

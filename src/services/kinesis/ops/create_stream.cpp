@@ -45,12 +45,14 @@ Outcome<streams::CreateStream> shards_wanted(const Input& in) {
 
 awaitable<Outcome<NoOutput>> create_stream(Context& context, Input in) {
   const Environment& environment = context.environment;
+  if (auto refused = check_rate(context, streams::Call::create_stream, in.name)) co_return *refused;
   if (in.distribution && *in.distribution == "AUTO")
     co_return invalid_argument("RecordDistributionStrategy AUTO is not supported yet.");
   Outcome<streams::CreateStream> wanted = shards_wanted(in);
   if (!wanted) co_return wanted.error();
   streams::CreateStream spec = std::move(*wanted);
   spec.name = in.name;
+  spec.declared = context.declared;
   if (in.record_kib_max) spec.settings.record_kib_max = static_cast<std::uint32_t>(*in.record_kib_max);
   if (in.warm_mibps) {
     if (auto refused = check_warm_throughput_bounds(*in.warm_mibps)) co_return *refused;

@@ -13,7 +13,7 @@ constexpr auto kInput =
     fields(field<&Input::enforce_consumer_deletion>("EnforceConsumerDeletion"), stream_selector<&Input::stream>());
 
 awaitable<Outcome<NoOutput>> delete_stream(Context& context, Input in) {
-  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream);
+  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream, streams::Call::delete_stream);
   if (!stream) co_return stream.error();
   const std::string name = (*stream)->name;
   const TimePoint now = context.environment.clock.now();

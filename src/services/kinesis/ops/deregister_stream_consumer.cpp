@@ -15,6 +15,7 @@ awaitable<Outcome<NoOutput>> deregister_stream_consumer(Context& context, Input 
   const Environment& environment = context.environment;
   const Outcome<Resource> found = find_consumer(environment, in.consumer);
   if (!found) co_return found.error();
+  if (auto refused = check_rate(context, streams::Call::deregister_stream_consumer, *found->stream)) co_return *refused;
   const std::string stream = found->stream->name, name = found->consumer->name;
   auto gone = co_await streams::deregister_consumer(environment.streams, stream, name, found->consumer->created_s);
   if (!gone) co_return to_service_error(gone.error(), environment, {.stream = stream, .consumer = name});

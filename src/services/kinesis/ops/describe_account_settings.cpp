@@ -10,6 +10,7 @@ constexpr auto kInput = fields();
 
 awaitable<Outcome<AccountSettingsOutput>> describe_account_settings(Context& context, Input) {
   const Environment& environment = context.environment;
+  if (auto refused = check_rate(context, streams::Call::describe_account_settings)) co_return *refused;
   const streams::Commitment commitment = environment.streams.account().commitment();
   co_return AccountSettingsOutput{commitment_output(commitment, environment.clock.now())};
 }

@@ -43,7 +43,7 @@ constexpr auto kOutput = fields(field<&Output::description>("StreamDescription",
 
 awaitable<Outcome<Output>> describe_stream(Context& context, Input in) {
   const Environment& environment = context.environment;
-  const Outcome<streams::StreamRef> found = find_stream(context, in.stream);
+  const Outcome<streams::StreamRef> found = find_stream(context, in.stream, streams::Call::describe_stream);
   if (!found) co_return found.error();
   const streams::Stream& stream = **found;
   std::optional<std::uint32_t> after;

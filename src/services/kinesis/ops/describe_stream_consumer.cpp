@@ -29,6 +29,7 @@ awaitable<Outcome<Output>> describe_stream_consumer(Context& context, Input in) 
   const Environment& environment = context.environment;
   const Outcome<Resource> found = find_consumer(environment, in.consumer);
   if (!found) co_return found.error();
+  if (auto refused = check_rate(context, streams::Call::describe_stream_consumer, *found->stream)) co_return *refused;
   const std::string& stream = found->stream->name;
   co_return Output{{consumer_output(environment, stream, *found->consumer), stream_arn(environment, stream)}};
 }

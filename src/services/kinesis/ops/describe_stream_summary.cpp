@@ -35,7 +35,7 @@ struct Output {
 constexpr auto kOutput = fields(field<&Output::summary>("StreamDescriptionSummary", of(kSummary)));
 
 awaitable<Outcome<Output>> describe_stream_summary(Context& context, Input in) {
-  const Outcome<streams::StreamRef> found = find_stream(context, in.stream);
+  const Outcome<streams::StreamRef> found = find_stream(context, in.stream, streams::Call::describe_stream_summary);
   if (!found) co_return found.error();
   const streams::Stream& stream = **found;
   const TimePoint now = context.environment.clock.now();

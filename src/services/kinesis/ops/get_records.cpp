@@ -70,6 +70,13 @@ awaitable<void> get_records(Context& context, std::string_view body, Reply& repl
     co_return;
   }
 
+  streams::ShardLimits* const limits = shard->limits.get();
+  if (limits && !limits->begin_read(environment.clock.now())) {
+    reply.error =
+        ServiceError{"ProvisionedThroughputExceededException", 400,
+                     "Rate exceeded for Shard - " + environment.account_id + "/" + stream->name + "/" + shard->id};
+    co_return;
+  }
   log::ReadRequest request;
   request.from = fields->next;
   request.records_max = static_cast<std::size_t>(in.limit.value_or(kRecordsMax));
@@ -82,6 +89,7 @@ awaitable<void> get_records(Context& context, std::string_view body, Reply& repl
     co_return;
   }
 
+  if (limits) limits->end_read(environment.clock.now(), log::record_bytes(*read));
   Output rest;
   if (read->ended) {
     // It may have ended since the stream was looked up.

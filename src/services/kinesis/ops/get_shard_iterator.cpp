@@ -33,6 +33,7 @@ awaitable<Outcome<Output>> get_shard_iterator(Context& context, Input in) {
   const streams::Shard* shard =
       stream && stream->status(now) != streams::Status::creating ? stream->find_shard(in.shard_id) : nullptr;
   if (!shard || stream->expired(*shard, now)) co_return shard_not_found(environment, *name, shard_id(*index));
+  if (shard->limits && !shard->limits->take_iterator(now)) co_return shard_rate_exceeded(environment, *name, shard->id);
 
   const Outcome<log::Position> position =
       co_await find_position(environment, stream, *shard, in.start, now, "GetShardIterator");

@@ -52,7 +52,7 @@ struct Listing {
 
 Outcome<Listing> first_page(Context& context, const Input& in) {
   const Environment& environment = context.environment;
-  const Outcome<streams::StreamRef> found = find_stream(context, in.stream);
+  const Outcome<streams::StreamRef> found = find_stream(context, in.stream, streams::Call::list_shards);
   if (!found) return found.error();
   Listing listing;
   listing.stream = *found;
@@ -93,6 +93,7 @@ Outcome<Listing> next_page(Context& context, const std::string& text) {
     return invalid_argument("Invalid NextToken.");
   listing.stream = context.environment.streams.find(name);
   if (!listing.stream || listing.stream->incarnation != incarnation) return stream_not_found(context.environment, name);
+  if (auto refused = check_rate(context, streams::Call::list_shards, *listing.stream)) return *refused;
   return listing;
 }
 

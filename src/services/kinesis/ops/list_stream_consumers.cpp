@@ -29,7 +29,7 @@ constexpr auto kOutput =
 
 awaitable<Outcome<Output>> list_stream_consumers(Context& context, Input in) {
   const Environment& environment = context.environment;
-  const Outcome<streams::StreamRef> found = find_stream(context, in.stream);
+  const Outcome<streams::StreamRef> found = find_stream(context, in.stream, streams::Call::list_stream_consumers);
   if (!found) co_return found.error();
   const streams::Stream& stream = **found;
   const std::string listing = "ListStreamConsumers " + stream.name + " " + std::to_string(stream.incarnation);

@@ -36,6 +36,7 @@ constexpr auto kOutput =
 
 awaitable<Outcome<Output>> list_streams(Context& context, Input in) {
   const Environment& environment = context.environment;
+  if (auto refused = check_rate(context, streams::Call::list_streams)) co_return *refused;
   std::string after = in.after.value_or("");
   if (in.next_token) {
     Outcome<PageToken> token = read_page_token(environment, *in.next_token, "ListStreams");

@@ -21,7 +21,7 @@ struct Output {
 constexpr auto kOutput = fields(field<&Output::tags>("Tags", of(kTagFields)), field<&Output::more>("HasMoreTags"));
 
 awaitable<Outcome<Output>> list_tags_for_stream(Context& context, Input in) {
-  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream);
+  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream, streams::Call::list_tags_for_stream);
   if (!stream) co_return stream.error();
   const streams::Tags& tags = (*stream)->tags;
   const auto limit = static_cast<std::size_t>(in.limit.value_or(50));

@@ -20,7 +20,7 @@ awaitable<Outcome<NoOutput>> merge_shards(Context& context, Input in) {
   const std::optional<std::uint32_t> index = shard_index(in.shard), adjacent = shard_index(in.adjacent);
   if (!index) co_return shard_id_unknown(environment, *name, in.shard);
   if (!adjacent) co_return shard_id_unknown(environment, *name, in.adjacent);
-  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream);
+  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream, streams::Call::merge_shards);
   if (!stream) co_return stream.error();
   streams::Result<> done = co_await environment.streams.merge((*stream)->name, *index, *adjacent);
   if (done) co_return NoOutput{};

@@ -22,7 +22,7 @@ constexpr auto kOutput = fields(field<&Output::consumer>("Consumer", of(kConsume
 
 awaitable<Outcome<Output>> register_stream_consumer(Context& context, Input in) {
   const Environment& environment = context.environment;
-  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream);
+  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream, streams::Call::register_stream_consumer);
   if (!stream) co_return stream.error();
   const std::string name = (*stream)->name;
   streams::Tags tags = in.tags ? std::move(*in.tags) : streams::Tags{};

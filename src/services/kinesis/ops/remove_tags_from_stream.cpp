@@ -14,7 +14,7 @@ constexpr auto kInput =
 
 awaitable<Outcome<NoOutput>> remove_tags_from_stream(Context& context, Input in) {
   const Environment& environment = context.environment;
-  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream);
+  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream, streams::Call::remove_tags_from_stream);
   if (!stream) co_return stream.error();
   const std::string name = (*stream)->name;
   if (auto refused = check_tag_keys_to_remove(environment, name, in.keys)) co_return *refused;

@@ -21,7 +21,7 @@ awaitable<Outcome<NoOutput>> split_shard(Context& context, Input in) {
   if (!name) co_return name.error();
   const std::optional<std::uint32_t> index = shard_index(in.shard);
   if (!index) co_return shard_id_unknown(environment, *name, in.shard);
-  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream);
+  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream, streams::Call::split_shard);
   if (!stream) co_return stream.error();
   // A key of 2^128 or more is beyond every shard's last.
   constexpr Uint128 kLast{~std::uint64_t{0}, ~std::uint64_t{0}};

@@ -11,7 +11,8 @@ awaitable<Outcome<NoOutput>> start_stream_encryption(Context& context, Encryptio
   if (!stream) co_return stream.error();
   const std::string name = (*stream)->name;
   auto started = co_await streams::start_encryption(environment.streams, name, std::move(in.key_id));
-  if (!started) co_return to_service_error(started.error(), environment, {.stream = name});
+  if (!started)
+    co_return to_service_error(started.error(), environment, {.stream = name, .operation = "StartStreamEncryption"});
   co_return NoOutput{};
 }
 

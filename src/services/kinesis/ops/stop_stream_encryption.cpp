@@ -11,7 +11,8 @@ awaitable<Outcome<NoOutput>> stop_stream_encryption(Context& context, Encryption
   if (!stream) co_return stream.error();
   const std::string name = (*stream)->name;
   auto stopped = co_await streams::stop_encryption(environment.streams, name);
-  if (!stopped) co_return to_service_error(stopped.error(), environment, {.stream = name});
+  if (!stopped)
+    co_return to_service_error(stopped.error(), environment, {.stream = name, .operation = "StopStreamEncryption"});
   co_return NoOutput{};
 }
 

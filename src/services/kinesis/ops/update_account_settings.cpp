@@ -17,6 +17,7 @@ constexpr auto kInput = fields(field<&Input::commitment>("MinimumThroughputBilli
 
 awaitable<Outcome<AccountSettingsOutput>> update_account_settings(Context& context, Input in) {
   const Environment& environment = context.environment;
+  if (auto refused = check_rate(context, streams::Call::update_account_settings)) co_return *refused;
   auto commitment = co_await environment.streams.account().commit(in.commitment.status == "ENABLED");
   if (!commitment) co_return ServiceError{"InternalFailure", 500, ""};
   co_return AccountSettingsOutput{commitment_output(*commitment, environment.clock.now())};

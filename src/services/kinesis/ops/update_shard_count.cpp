@@ -26,11 +26,13 @@ constexpr auto kOutput = fields(field<&Output::name>("StreamName"), field<&Outpu
 
 awaitable<Outcome<Output>> update_shard_count(Context& context, Input in) {
   const Environment& environment = context.environment;
-  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream);
+  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream, streams::Call::update_shard_count);
   if (!stream) co_return stream.error();
   const std::string name = (*stream)->name;
   const auto before = co_await environment.streams.set_shard_count(name, static_cast<std::uint32_t>(in.target));
-  if (!before) co_return to_service_error(before.error(), environment, {.stream = name, .target_shards = in.target});
+  if (!before)
+    co_return to_service_error(before.error(), environment,
+                               {.stream = name, .operation = "UpdateShardCount", .target_shards = in.target});
   co_return Output{name, static_cast<std::int32_t>(*before), in.target, stream_arn(environment, name)};
 }
 

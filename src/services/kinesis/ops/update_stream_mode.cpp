@@ -25,7 +25,8 @@ awaitable<Outcome<NoOutput>> update_stream_mode(Context& context, Input in) {
   }
   const std::string name = (*stream)->name;
   auto changed = co_await streams::set_mode(environment.streams, name, in.mode.value(), warm);
-  if (!changed) co_return to_service_error(changed.error(), environment, {.stream = name});
+  if (!changed)
+    co_return to_service_error(changed.error(), environment, {.stream = name, .operation = "UpdateStreamMode"});
   co_return NoOutput{};
 }
 

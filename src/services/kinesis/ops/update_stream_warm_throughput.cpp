@@ -21,7 +21,8 @@ constexpr auto kOutput = fields(field<&Output::arn>("StreamARN"), field<&Output:
 
 awaitable<Outcome<Output>> update_stream_warm_throughput(Context& context, Input in) {
   const Environment& environment = context.environment;
-  const Outcome<streams::StreamRef> stream = find_stream(context, in.stream);
+  const Outcome<streams::StreamRef> stream =
+      find_stream(context, in.stream, streams::Call::update_stream_warm_throughput);
   if (!stream) co_return stream.error();
   if (auto refused = check_warm_throughput_bounds(in.mibps)) co_return *refused;
   const std::string name = (*stream)->name;
