@@ -108,6 +108,7 @@ std::vector<std::shared_ptr<const delivery::DeliveryStreamInfo>> all_delivery_st
 
 Measures::Measures(const Dependencies& dependencies) : registry_(dependencies.metrics) {
   add_shards(dependencies.streams);
+  add_limits(dependencies.streams);
   add("millrace_subscriptions", "Consumers' subscriptions to shards under way.", Kind::gauge,
       [&streams = dependencies.streams] { return one(number(streams.subscriptions().active())); });
   add_delivery(dependencies.delivery);
@@ -140,6 +141,24 @@ void Measures::add_shards(const streams::Streams& streams) {
             [](const log::Progress& p) { return p.data_bytes_total; });
   add_shard("millrace_shard_stored_bytes", "Bytes held for a shard's records: heads, keys and data.", Kind::gauge,
             [](const log::Progress& p) { return p.stored_bytes; });
+}
+
+void Measures::add_limits(const streams::Streams& streams) {
+  using Limits = streams::ShardLimits;
+  const auto add_shard = [&](const char* name, const char* help, auto value) {
+    add(name, help, Kind::counter, [&streams, value] {
+      std::vector<Sample> samples;
+      for (const streams::StreamRef& stream : all_streams(streams))
+        for (const auto& shard : stream->shards)
+          if (shard->limits)
+            samples.push_back({{{"stream", stream->name}, {"shard", shard->id}}, number(value(*shard->limits))});
+      return samples;
+    });
+  };
+  add_shard("millrace_shard_write_throughput_exceeded_total", "Records that a shard's limits refused.",
+            [](const Limits& limits) { return limits.refused_writes(); });
+  add_shard("millrace_shard_read_throughput_exceeded_total", "GetRecords calls that a shard's limits refused.",
+            [](const Limits& limits) { return limits.refused_reads(); });
 }
 
 void Measures::add_delivery(const delivery::Delivery& delivery) {

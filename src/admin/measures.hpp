@@ -23,6 +23,7 @@ class Measures {
   void add(const char* name, const char* help, telemetry::Kind kind,
            std::function<std::vector<telemetry::Sample>()> collect);
   void add_shards(const streams::Streams& streams);
+  void add_limits(const streams::Streams& streams);
   void add_delivery(const delivery::Delivery& delivery);
   void add_memory(const MemoryBudget& budget);
   void add_storage(const std::function<log::EngineStatus()>& status);

@@ -124,6 +124,12 @@ awaitable<void> House::open() {
   stream_options.create_delay = config_.stream_create_delay;
   stream_options.update_delay = config_.stream_update_delay;
   stream_options.delete_delay = config_.stream_delete_delay;
+  stream_options.limits = {config_.limits_enforced, config_.limited_streams, config_.exempt_streams,
+                           streams::quotas_in(config_.region)};
+  if (config_.shards_max != 0)
+    stream_options.shards_max = static_cast<std::uint32_t>(config_.shards_max);
+  else if (config_.limits_enforced)
+    stream_options.shards_max = stream_options.limits.quotas.shards;
   stream_options.prepare_sealing = [this] { return prepare_sealing(); };
   streams_ = co_await streams::make_streams(clock_, *random_, *store_, *engine_, stream_options);
   engine_->forget_unopened();

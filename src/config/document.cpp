@@ -28,8 +28,6 @@ std::string document() {
     out += "\n- Default: ";
     out += key.fallback_text.empty() ? "`" + default_text(key) + "`" : default_text(key);
     if (!bounds.empty() && key.kind != Kind::choice) out += "\n- Bounds: " + bounds;
-    if (!key.refused.empty())
-      out += "\n- Refused: `" + std::string(key.refused) + "`, " + std::string(key.refused_because);
     out += "\n- Environment: `" + environment_name(key.path) + "`\n";
   }
   out +=

@@ -135,7 +135,8 @@ class FileReader {
 
   void read_value(const Key& key, const YAML::Node& value, int line) {
     if (value.IsNull()) return mistakes_.add(line, key.path, "has no value: write " + accepted_text(key));
-    if (key.kind == Kind::names && value.IsSequence()) return read_names(key, value, line);
+    if ((key.kind == Kind::names || key.kind == Kind::streams) && value.IsSequence())
+      return read_names(key, value, line);
     if (!value.IsScalar())
       return mistakes_.add(
           line, key.path,
@@ -151,9 +152,9 @@ class FileReader {
     std::size_t index = 0;
     for (const YAML::Node& entry : value) {
       const std::string name = entry.IsScalar() ? entry.Scalar() : std::string();
-      if (!is_certificate_name(name))
+      if (const std::string wrong = wrong_name(key, name); !wrong.empty())
         return mistakes_.add(line_of(entry), std::string(key.path) + "[" + std::to_string(index) + "]",
-                             in_quotes(name) + " is no name of a machine and no address: write " + accepted_text(key));
+                             in_quotes(name) + " " + wrong + ": write " + accepted_text(key));
       all.append(index++ == 0 ? "" : ",").append(name);
     }
     if (std::string wrong = set_value(key, all, config_); !wrong.empty()) return mistakes_.add(line, key.path, wrong);
@@ -348,6 +349,12 @@ void check_together(const Config& config, const Origins& origins, Mistakes& mist
   if (origins.contains("storage.sync") && config.storage_mode != "durable")
     add_at_origin("storage.sync", "is only for storage.mode durable: set that, or leave this out", origins, mistakes);
   constexpr std::size_t kFilesLeast = 4;  // in use, made ahead, kept for state, and one that can be dropped
+  const std::string_view of_no_use = config.limits_enforced ? "limits.limited" : "limits.exempt";
+  if (origins.contains(of_no_use))
+    add_at_origin(of_no_use,
+                  std::string("is only for limits.enforce ") + (config.limits_enforced ? "false" : "true") +
+                      ": set that, or leave this out",
+                  origins, mistakes);
   if (config.disk_limit / kFilesLeast < config.file_size)
     add_at_origin("storage.disk_limit",
                   "has no room for four files of storage.file_size: give it more, or make them smaller", origins,

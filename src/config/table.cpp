@@ -185,9 +185,28 @@ constexpr Key kKeys[] = {
     {.path = "limits.enforce",
      .kind = Kind::boolean,
      .target = &Config::limits_enforced,
-     .sentence = "Whether AWS's rates and account quotas apply. Sizes and counts of one request always do.",
-     .refused = "true",
-     .refused_because = "rates and quotas cannot be enforced yet"},
+     .sentence = "Whether AWS's rates and account quotas apply. Sizes and counts of one request always do. "
+                 "[More](kinesis.md#limits)."},
+    {.path = "limits.limited",
+     .kind = Kind::streams,
+     .target = &Config::limited_streams,
+     .sentence =
+         "Streams that have the limits of their shards and calls though `limits.enforce` is `false`: a list, or with "
+         "commas between them, of names; a `*` at the end of one stands for any rest.",
+     .fallback_text = "unset: none"},
+    {.path = "limits.exempt",
+     .kind = Kind::streams,
+     .target = &Config::exempt_streams,
+     .sentence = "Streams that have none though it is `true`, written the same way.",
+     .fallback_text = "unset: none"},
+    {.path = "limits.shards",
+     .kind = Kind::count,
+     .target = &Config::shards_max,
+     .sentence = "How many shards may be open at once, of all streams.",
+     .min = 1,
+     .max = 1'000'000,
+     .fallback_text = "20000; with `limits.enforce` what AWS allows in `region`: 20000 in us-east-1, us-west-2 and "
+                      "eu-west-1, else 6000"},
     {.path = "delays.stream_create",
      .kind = Kind::duration,
      .target = &Config::stream_create_delay,
@@ -223,8 +242,8 @@ constexpr Key kKeys[] = {
 constexpr Member kStreamMembers[] = {
     {"StreamName", "Required; 1 to 128 of letters, digits, `_`, `.` and `-`."},
     {"ShardCount",
-     "Required: how many shards a new stream gets (without it a stream would be on demand, which is not available "
-     "yet). "
+     "Required: how many shards a new stream gets (without it a stream would be on demand: those are made by "
+     "CreateStream). "
      "An existing stream keeps its own, and the log says so."},
     {"RetentionPeriodHours", "24 to 8760; 24 when absent."},
     {"Tags", "Names and values."},
@@ -305,10 +324,9 @@ bool too_large(std::string_view text, Parse parse) {
 std::span<const Key> keys() noexcept { return kKeys; }
 std::span<const List> lists() noexcept { return kLists; }
 
-std::string joined(std::span<const std::string_view> words, std::string_view quote, std::string_view without) {
+std::string joined(std::span<const std::string_view> words, std::string_view quote) {
   std::string out;
   for (std::string_view word : words) {
-    if (word == without) continue;
     if (!out.empty()) out += ", ";
     out.append(quote).append(word).append(quote);
   }
@@ -356,6 +374,7 @@ std::string_view kind_text(Kind kind) noexcept {
     case Kind::boolean:
       return "true or false";
     case Kind::names:
+    case Kind::streams:
       return "names";
   }
   return {};
@@ -373,7 +392,7 @@ std::string accepted_text(const Key& key) {
     case Kind::key_file:
       return "a path";
     case Kind::choice:
-      return "one of " + joined(key.choices, "", key.refused);
+      return "one of " + joined(key.choices, "");
     case Kind::size:
       return "a size such as 512MiB or 12GiB, " + bounds_text(key);
     case Kind::duration:
@@ -384,13 +403,14 @@ std::string accepted_text(const Key& key) {
       return "true or false";
     case Kind::names:
       return "names such as [data.example, 10.0.0.7]";
+    case Kind::streams:
+      return "names such as [orders, test-*]";
   }
   return {};
 }
 
 std::string bounds_text(const Key& key) {
-  if (key.kind == Kind::choice) return joined(key.choices, "`", key.refused);
-  if (key.kind == Kind::boolean) return key.refused == "true" ? "`false`" : key.refused == "false" ? "`true`" : "";
+  if (key.kind == Kind::choice) return joined(key.choices, "`");
   if (key.kind != Kind::size && key.kind != Kind::duration && key.kind != Kind::count) return {};
   if (key.max == std::numeric_limits<std::uint64_t>::max()) return "at least " + amount_text(key.kind, key.min);
   return amount_text(key.kind, key.min) + " to " + amount_text(key.kind, key.max);
@@ -416,8 +436,6 @@ std::string default_text(const Key& key) {
 }
 
 std::string set_value(const Key& key, std::string_view text, Config& config) {
-  if (!key.refused.empty() && text == key.refused)
-    return in_quotes(text) + " is not available: " + std::string(key.refused_because) + "; use " + default_text(key);
   auto in_bounds = [&](std::uint64_t amount) -> std::string {
     if (amount >= key.min && amount <= key.max) return {};
     return in_quotes(text) + " is out of range: " + bounds_text(key);
@@ -449,7 +467,7 @@ std::string set_value(const Key& key, std::string_view text, Config& config) {
       return {};
     case Kind::choice:
       if (std::find(key.choices.begin(), key.choices.end(), text) == key.choices.end())
-        return in_quotes(text) + " is not known: use one of " + joined(key.choices, "", key.refused);
+        return in_quotes(text) + " is not known: use one of " + joined(key.choices, "");
       config.*std::get<std::string Config::*>(key.target) = text;
       return {};
     case Kind::size: {
@@ -486,15 +504,16 @@ std::string set_value(const Key& key, std::string_view text, Config& config) {
       else
         config.*std::get<bool Config::*>(key.target) = text == "true";
       return {};
-    case Kind::names: {
+    case Kind::names:
+    case Kind::streams: {
       std::vector<std::string> names;
       for (std::string_view rest = text;;) {
         const std::size_t comma = std::min(rest.find(','), rest.size());
         std::string_view name = rest.substr(0, comma);
         name.remove_prefix(std::min(name.find_first_not_of(' '), name.size()));
         name = name.substr(0, name.find_last_not_of(' ') + 1);
-        if (!is_certificate_name(name))
-          return in_quotes(name) + " is no name of a machine and no address: write " + accepted_text(key);
+        if (const std::string wrong = wrong_name(key, name); !wrong.empty())
+          return in_quotes(name) + " " + wrong + ": write " + accepted_text(key);
         names.emplace_back(name);
         if (comma == rest.size()) break;
         rest.remove_prefix(comma + 1);
@@ -506,6 +525,13 @@ std::string set_value(const Key& key, std::string_view text, Config& config) {
     }
   }
   return "is of an unknown kind";
+}
+
+std::string wrong_name(const Key& key, std::string_view name) {
+  if (key.kind == Kind::names) return is_certificate_name(name) ? "" : "is no name of a machine and no address";
+  constexpr std::size_t kCharactersMax = 128;
+  const std::string_view plain = name.substr(0, name.size() - (name.ends_with('*') ? 1 : 0));
+  return name.empty() || plain.size() > kCharactersMax || !all_of(plain, kHostChars) ? "is no name of a stream" : "";
 }
 
 bool is_certificate_name(std::string_view text) {

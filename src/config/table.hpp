@@ -12,7 +12,7 @@
 
 namespace millrace::config {
 
-enum class Kind { address, region, account, path, key_file, choice, size, duration, count, boolean, names };
+enum class Kind { address, region, account, path, key_file, choice, size, duration, count, boolean, names, streams };
 
 /// One key: the file's path, the environment's name, the check and the documentation all come from here; the default is
 /// what Config's own initialiser says.
@@ -28,8 +28,6 @@ struct Key {
   std::uint64_t min = 0;                           ///< bytes, milliseconds or a number
   std::uint64_t max = std::numeric_limits<std::uint64_t>::max();
   std::string_view fallback_text = {};  ///< where the default depends on the machine or another key
-  std::string_view refused = {};        ///< a value that means something not built yet
-  std::string_view refused_because = {};
 };
 
 std::span<const Key> keys() noexcept;
@@ -59,11 +57,14 @@ std::string_view kind_text(Kind kind) noexcept;
 /// Whether `text` is a name that a certificate may hold: of a machine, `*.` before one for all below it, or an address.
 bool is_certificate_name(std::string_view text);
 
+/// What is wrong with one of a list's names: "is no name of a stream"; empty when nothing is.
+std::string wrong_name(const Key& key, std::string_view name);
+
 /// What a key takes, for a message: "twelve digits".
 std::string accepted_text(const Key& key);
 
-/// The words one after the other, each in `quote`s, all but `without`.
-std::string joined(std::span<const std::string_view> words, std::string_view quote, std::string_view without = {});
+/// The words one after the other, each in `quote`s.
+std::string joined(std::span<const std::string_view> words, std::string_view quote);
 /// `path.name`
 std::string below(std::string_view path, std::string_view name);
 /// What is said of a name that is none of `known`. `section`: below which that very name would be right, if any.

@@ -53,7 +53,7 @@ auth: {mode: ignore}
 log: {level: warn, format: json}
 threads: 3
 shutdown: {deadline: 250ms}
-limits: {enforce: false}
+limits: {enforce: true, exempt: [bulk, 'raw-*'], shards: 500}
 delays: {stream_create: 500ms, stream_update: 1s, stream_delete: 2s, delivery_create: 3s, delivery_delete: 4s}
 admin: {reset: false}
 )");
@@ -73,6 +73,9 @@ admin: {reset: false}
   EXPECT_EQ(config.log_format, "json");
   EXPECT_EQ(config.threads, 3u);
   EXPECT_EQ(config.shutdown_deadline, std::chrono::milliseconds(250));
+  EXPECT_TRUE(config.limits_enforced);
+  EXPECT_EQ(config.exempt_streams, (std::vector<std::string>{"bulk", "raw-*"}));
+  EXPECT_EQ(config.shards_max, 500u);
   EXPECT_EQ(config.stream_create_delay, std::chrono::milliseconds(500));
   EXPECT_EQ(config.stream_update_delay, std::chrono::seconds(1));
   EXPECT_EQ(config.stream_delete_delay, std::chrono::seconds(2));

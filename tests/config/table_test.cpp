@@ -68,8 +68,15 @@ INSTANTIATE_TEST_SUITE_P(
                 "2: storage.file_size: '2GiB' is out of range: 1MiB to 1GiB"},
         Mistake{"DiskLimitTooSmall", "storage:\n  disk_limit: 1MiB\n",
                 "2: storage.disk_limit: '1MiB' is out of range: 4MiB to 1024TiB"},
-        Mistake{"EnforcedLimits", "limits:\n  enforce: true\n",
-                "2: limits.enforce: 'true' is not available: rates and quotas cannot be enforced yet; use false"},
+        Mistake{"NoNameOfAStream", "limits:\n  limited: [a, b*, 'c d']\n",
+                "2: limits.limited[2]: 'c d' is no name of a stream: write names such as [orders, test-*]"},
+        Mistake{"AStarInANamesMiddle", "limits:\n  limited: a*b\n",
+                "2: limits.limited: 'a*b' is no name of a stream: write names such as [orders, test-*]"},
+        Mistake{"LimitedStreamsWhereAllAre", "limits:\n  enforce: true\n  limited: [a]\n",
+                "3: limits.limited: is only for limits.enforce false: set that, or leave this out"},
+        Mistake{"ExemptStreamsWhereNoneIsLimited", "limits:\n  exempt: [a]\n",
+                "2: limits.exempt: is only for limits.enforce true: set that, or leave this out"},
+        Mistake{"NoShards", "limits:\n  shards: 0\n", "2: limits.shards: '0' is out of range: 1 to 1000000"},
         Mistake{"SizeWithTheWrongUnit", "storage:\n  memory_limit: 12GB\n",
                 "2: storage.memory_limit: '12GB' is not a size: write 512MiB, 12GiB or a number of bytes"},
         Mistake{"SizeWithABlank", "storage:\n  memory_limit: 12 GiB\n",
@@ -183,8 +190,9 @@ class EveryKey : public ConfigFile, public testing::WithParamInterface<std::size
       case Kind::names:
         add({"a,", "a,,b", "a..b", "*", "*.", "a.*", "-a", "a-", "1.2.3", "a:80", "[::1]", "http://a"});
         break;
+      case Kind::streams:
+        return {text, "\"", "a b", "{}", "a,", "a,,b", "*a", "a**", "a:1"};
     }
-    if (!key().refused.empty()) values.emplace_back(key().refused);
     return values;
   }
 
@@ -202,8 +210,7 @@ class EveryKey : public ConfigFile, public testing::WithParamInterface<std::size
         return AnyOf(HasSubstr("longer than 4095 bytes"), HasSubstr("longer than 255 bytes"),
                      HasSubstr("write a path"));
       case Kind::choice:
-        return AnyOf(HasSubstr("one of " + joined(key().choices, "", key().refused)),
-                     HasSubstr("; use " + default_text(key())));
+        return AnyOf(HasSubstr("one of " + joined(key().choices, "")), HasSubstr("; use " + default_text(key())));
       case Kind::size:
         return AnyOf(HasSubstr(bounds_text(key())), HasSubstr("512MiB, 12GiB or a number of bytes"));
       case Kind::duration:
@@ -214,6 +221,8 @@ class EveryKey : public ConfigFile, public testing::WithParamInterface<std::size
         return AnyOf(HasSubstr("true or false"), HasSubstr("; use " + default_text(key())));
       case Kind::names:
         return HasSubstr("write names such as [data.example, 10.0.0.7]");
+      case Kind::streams:
+        return HasSubstr("write names such as [orders, test-*]");
     }
     return HasSubstr("a kind that this test does not know");
   }
@@ -240,20 +249,23 @@ TEST_P(EveryKey, RefusesWrongValuesFromTheEnvironment) {
 
 TEST_P(EveryKey, RefusesWhatIsNoValue) {
   for (const char* value : {"", "~", "null", "[a]", "[]", "{a: b}", "{}"})
-    if (key().kind != Kind::names || value != std::string_view("[a]"))  // for these it is one
+    if ((key().kind != Kind::names && key().kind != Kind::streams) ||
+        value != std::string_view("[a]"))  // for these it is one
       expect_mistake(error(yaml(name(), value)), in_file(std::string(key().path)), value);
 }
 
 TEST_P(EveryKey, IsRefusedTwice) {
   std::string text = yaml(name(), default_text(key()));
   if (!key().fallback_text.empty()) text = yaml(name(), key().kind == Kind::boolean ? "true" : "1GiB");
-  if (key().kind == Kind::names) text = yaml(name(), "a, 10.0.0.7");
+  if (key().kind == Kind::names || key().kind == Kind::streams) text = yaml(name(), "a, 10.0.0.7");
+  if (key().kind == Kind::count) text = yaml(name(), "7");
   if (key().path == "auth.mode") text = yaml(name(), std::string(key().choices.back()));
   if (key().path == "auth.credentials")
     text = yaml(name(), write("[a]\naws_access_key_id = a\naws_secret_access_key = b\n", "credentials"));
   if (key().kind == Kind::key_file) text = yaml(name(), write("1 " + std::string(43, 'A') + "=\n", "keys"));
   const std::string once = text.substr(text.find(section().empty() ? name() : "  " + name()));
   Environment with{{"MILLRACE_STORAGE_MODE", "durable"}};  // some keys are only for it
+  if (key().path == "limits.exempt") with["MILLRACE_LIMITS_ENFORCE"] = "true";
   if (key().path == "tls.certificate" || key().path == "tls.key")
     for (const char* both : {"MILLRACE_TLS_CERTIFICATE", "MILLRACE_TLS_KEY"}) with[both] = write("", "file").string();
   EXPECT_EQ(error(text + once, with), "millrace.yaml:" + std::to_string(line() + 1) + ": " + std::string(key().path) +

@@ -81,7 +81,6 @@ CONFIGS = [
     ("key-for-its-file", "storage:\n  encryption_keys: 1 " + "A" * 43 + "=\n", "2: storage.encryption_keys: holds a key, where the path of a file with keys belongs: write a path, or give the text in MILLRACE_STORAGE_ENCRYPTION_KEYS_TEXT"),
     ("value-of-no-form", "storage:\n  memory_limit: lots\n", "2: storage.memory_limit: 'lots' is not a size: write 512MiB, 12GiB or a number of bytes"),
     ("out-of-range", "shutdown:\n  deadline: 2h\n", "2: shutdown.deadline: '2h' is out of range: 0s to 1h"),
-    ("not-built", "limits:\n  enforce: true\n", "2: limits.enforce: 'true' is not available: rates and quotas cannot be enforced yet; use false"),
     ("key-without-the-one-it-needs", "storage:\n  sync: os\n", "2: storage.sync: is only for storage.mode durable: set that, or leave this out"),
     ("duplicate-key", "region: a\nthreads: 1\nregion: b\n", "3: region: is given twice, first in line 1"),
     ("data-directory-is-a-file", "data_dir: millrace.yaml\n", "1: data_dir: 'millrace.yaml' is a file: write the path of a directory"),

@@ -95,7 +95,9 @@ struct Config {
   std::chrono::milliseconds stream_create_delay{0}, stream_update_delay{0}, stream_delete_delay{0};
   std::chrono::milliseconds delivery_create_delay{0}, delivery_delete_delay{0};
   bool limits_enforced = false;
-  std::optional<bool> reset_enabled;  ///< unset: as the storage mode says
+  std::vector<std::string> limited_streams, exempt_streams;  ///< names; a `*` at the end of one stands for any rest
+  std::size_t shards_max = 0;                                ///< 0: as limits_enforced and the region say
+  std::optional<bool> reset_enabled;                         ///< unset: as the storage mode says
   std::vector<Declaration> streams, delivery_streams;
   std::vector<ApiDeclaration> apis;
 };
