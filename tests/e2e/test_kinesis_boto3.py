@@ -110,6 +110,22 @@ def test_a_record_goes_where_its_key_hashes_to_and_comes_back(kinesis, stream):
         assert datetime.timedelta(seconds=-1) <= age <= datetime.timedelta(minutes=5)
 
 
+def test_a_dry_run_checks_and_does_nothing(kinesis, stream):
+    shard = kinesis.list_shards(StreamName=stream)["Shards"][0]["ShardId"]
+    iterator = kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+    record = {"PartitionKey": "k", "Data": b"x"}
+    for call, arguments in (
+        (kinesis.put_record, {"StreamName": stream, **record}),
+        (kinesis.put_records, {"StreamName": stream, "Records": [record]}),
+        (kinesis.get_records, {"ShardIterator": iterator}),
+        (kinesis.get_shard_iterator, {"StreamName": stream, "ShardId": shard, "ShardIteratorType": "LATEST"}),
+    ):
+        assert error(call, **arguments, DryRun=True)[0] == "DryRunOperationException"
+    assert error(kinesis.put_record, StreamName="nobody", **record, DryRun=True)[0] == "ResourceNotFoundException"
+    for each in kinesis.list_shards(StreamName=stream)["Shards"]:
+        assert read_all(kinesis, stream, each["ShardId"]) == []
+
+
 def test_sequence_numbers_only_grow_in_a_shard(kinesis, stream):
     numbers = [int(put(kinesis, stream, b"%d" % i)["SequenceNumber"]) for i in range(20)]
     assert numbers == sorted(set(numbers))

@@ -160,6 +160,10 @@ std::string stream_arn(const Environment& environment, std::string_view stream) 
   return "arn:aws:kinesis:" + environment.region + ":" + environment.account_id + ":stream/" + std::string(stream);
 }
 
+ServiceError dry_run_asked() {
+  return {"DryRunOperationException", 400, "The request was rejected because the DryRun parameter was specified."};
+}
+
 ServiceError stream_not_found(const Environment& environment, std::string_view stream) {
   return {"ResourceNotFoundException", 400, "S" + stream_text(environment, stream) + " not found."};
 }

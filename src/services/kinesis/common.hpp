@@ -51,6 +51,10 @@ std::optional<ServiceError> check_rate(const Context& context, streams::Call cal
 std::optional<ServiceError> check_rate(const Context& context, streams::Call call, const streams::Stream& stream);
 
 // Errors in AWS's words.
+/// Member of operations on records: the request is checked, and nothing is done.
+inline constexpr std::string_view kDryRun = "DryRun";
+/// For it, where nothing else is wrong with the request.
+ServiceError dry_run_asked();
 ServiceError stream_not_found(const Environment& environment, std::string_view stream);
 /// For GetShardIterator and GetRecords: one text for a missing stream, a missing shard and a stream in CREATING.
 ServiceError shard_not_found(const Environment& environment, std::string_view stream, std::string_view shard);

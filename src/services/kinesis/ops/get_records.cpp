@@ -13,12 +13,13 @@ constexpr std::size_t kWholeBytesMax = 64 * 1024;  // replies up to here are ren
 struct Input {
   std::optional<std::int32_t> limit;
   std::string iterator;
+  std::optional<bool> dry_run;
   StreamSelector stream;  // StreamARN only: the iterator says which stream
 };
 constexpr auto kInput = fields(
     field<&Input::limit>("Limit", within(1, kRecordsMax)), field<&Input::iterator>("ShardIterator", length(1, 512)),
     field<&Input::stream, &StreamSelector::arn>("StreamARN", length(1, 2048), pattern(kStreamArnPattern)),
-    field<&Input::stream, &StreamSelector::id>("StreamId"));
+    field<&Input::stream, &StreamSelector::id>("StreamId"), field<&Input::dry_run>(kDryRun));
 
 // All of the output but the records, which come first and are rendered from the log's own memory.
 struct Output {
@@ -70,6 +71,10 @@ awaitable<void> get_records(Context& context, std::string_view body, Reply& repl
     co_return;
   }
 
+  if (in.dry_run.value_or(false)) {
+    reply.error = dry_run_asked();
+    co_return;
+  }
   streams::ShardLimits* const limits = shard->limits.get();
   if (limits && !limits->begin_read(environment.clock.now())) {
     reply.error =

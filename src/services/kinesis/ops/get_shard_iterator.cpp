@@ -9,13 +9,15 @@ namespace {
 struct Input {
   std::string shard_id;
   StartingPosition start;
+  std::optional<bool> dry_run;
   StreamSelector stream;
 };
 constexpr auto kInput =
     fields(field<&Input::shard_id>("ShardId", length(1, 128), pattern(kNamePattern)),
            field<&Input::start, &StartingPosition::type>("ShardIteratorType", one_of(kIteratorTypes)),
            field<&Input::start, &StartingPosition::number>("StartingSequenceNumber", pattern(kSequenceNumberPattern)),
-           field<&Input::start, &StartingPosition::timestamp>("Timestamp"), stream_selector<&Input::stream>());
+           field<&Input::start, &StartingPosition::timestamp>("Timestamp"), field<&Input::dry_run>(kDryRun),
+           stream_selector<&Input::stream>());
 
 struct Output {
   std::string iterator;
@@ -38,6 +40,7 @@ awaitable<Outcome<Output>> get_shard_iterator(Context& context, Input in) {
   const Outcome<log::Position> position =
       co_await find_position(environment, stream, *shard, in.start, now, "GetShardIterator");
   if (!position) co_return position.error();
+  if (in.dry_run.value_or(false)) co_return dry_run_asked();
   co_return Output{write_iterator(environment, *stream, *shard, *position)};
 }
 

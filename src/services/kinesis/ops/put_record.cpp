@@ -10,13 +10,14 @@ struct Input {
   std::string key;
   std::optional<std::string> explicit_hash;
   Blob data;
+  std::optional<bool> dry_run;
   StreamSelector stream;
 };
-constexpr auto kInput =
-    fields(field<&Input::after>("SequenceNumberForOrdering", pattern(kSequenceNumberPattern)),
-           field<&Input::key>("PartitionKey", length(1, kKeyCharsMax)),
-           field<&Input::explicit_hash>("ExplicitHashKey", pattern(kHashKeyPattern)),
-           field<&Input::data>("Data", length(0, kRecordBytesMax)), stream_selector<&Input::stream>());
+constexpr auto kInput = fields(field<&Input::after>("SequenceNumberForOrdering", pattern(kSequenceNumberPattern)),
+                               field<&Input::key>("PartitionKey", length(1, kKeyCharsMax)),
+                               field<&Input::explicit_hash>("ExplicitHashKey", pattern(kHashKeyPattern)),
+                               field<&Input::data>("Data", length(0, kRecordBytesMax)), field<&Input::dry_run>(kDryRun),
+                               stream_selector<&Input::stream>());
 
 // The plain case; false leaves the request to the table-driven decoder.
 template <class Body>
@@ -38,6 +39,7 @@ bool read_entry(std::string_view bytes, PutEntry& entry, std::string_view& after
                                : name == "SequenceNumberForOrdering" ? &after
                                                                      : nullptr;
     if (!member) {
+      if (name == kDryRun) return false;
       body.skip();
       continue;
     }
@@ -113,6 +115,10 @@ void put_record_now(Context& context, std::string_view body, Reply& reply, std::
       return;
     }
     if (in.after && (reply.error = check_ordering(environment, *stream, *in.after))) return;
+    if (in.dry_run.value_or(false)) {
+      reply.error = dry_run_asked();
+      return;
+    }
     scratch->entries.clear();
     scratch->entries.push_back(
         {in.key, in.data.bytes, in.explicit_hash ? std::string_view(*in.explicit_hash) : std::string_view{}, false});

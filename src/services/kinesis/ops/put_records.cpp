@@ -18,12 +18,13 @@ constexpr auto kEntry = fields(field<&Entry::key>("PartitionKey", length(1, kKey
                                field<&Entry::data>("Data", length(0, kRecordBytesMax)));
 struct Input {
   std::vector<Entry> records;
+  std::optional<bool> dry_run;
   StreamSelector stream;
 };
 constexpr auto kInput =
     fields(field<&Input::records>("Records", length(1, kRecordsMax),
                                   of(kEntry, "com.amazonaws.kinesis.v20131202.PutRecordsRequestEntry")),
-           stream_selector<&Input::stream>());
+           field<&Input::dry_run>(kDryRun), stream_selector<&Input::stream>());
 
 // The plain case, which is nearly every request: valid, without escapes or repeated members. False leaves the request
 // to the table-driven decoder, which finds the same entries or the exact error.
@@ -40,6 +41,7 @@ bool read_entries(std::string_view bytes, PutScratch& scratch, StreamView& strea
       continue;
     }
     if (name != "Records") {
+      if (name == kDryRun) return false;
       body.skip();
       continue;
     }
@@ -197,6 +199,10 @@ void put_records_now(Context& context, std::string_view body, Reply& reply, std:
     }
     stream = *found;
     if ((reply.error = check_sizes(in, stream->settings.record_bytes_max()))) return;
+    if (in.dry_run.value_or(false)) {
+      reply.error = dry_run_asked();
+      return;
+    }
     scratch->entries.clear();
     for (const Entry& entry : in.records)
       scratch->entries.push_back({entry.key, entry.data.bytes,

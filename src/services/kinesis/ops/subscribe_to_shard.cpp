@@ -38,7 +38,7 @@ constexpr auto kInput =
     fields(field<&Input::consumer_arn>("ConsumerARN", length(1, 2048), pattern(kConsumerArnPattern)),
            field<&Input::shard_id>("ShardId", length(1, 128), pattern(kNamePattern)),
            field<&Input::start>("StartingPosition", of(kStart)), field<&Input::stream_id>("StreamId"),
-           field<&Input::dry_run>("DryRun"));
+           field<&Input::dry_run>(kDryRun));
 
 // All of an event but the records, which come first and are rendered from the log's own memory. Where the shard has
 // ended there is no number to go on from: by that clients know it.
@@ -324,8 +324,7 @@ awaitable<void> subscribe_to_shard(Context& context, std::string_view body, Repl
     co_return;
   }
   if (in.dry_run.value_or(false)) {
-    reply.error = ServiceError{"DryRunOperationException", 400,
-                               "The request was rejected because the DryRun parameter was specified."};
+    reply.error = dry_run_asked();
     co_return;
   }
   Reservation kept = Reservation::take(environment.budget, Account::replies, kKeptBytes);
