@@ -24,7 +24,6 @@ namespace {
 /// A reply up to this size goes out in one send.
 constexpr std::size_t kOneSendBytesMax = 256 * 1024;
 /// What rendering a larger reply takes at a time: a piece, and room for what the last record of one adds.
-constexpr std::size_t kPieceBytes = 512 * 1024;
 
 /// So many bytes of a push go out before the core's others have their turn.
 constexpr std::size_t kPushedAtOnce = 256 * 1024;
@@ -389,7 +388,8 @@ class AwsHandler final : public http::Handler {
       co_await send(status, content_type, exchange.pieces.view(), fields, exchange, writer);
       co_return;
     }
-    const Reservation reserved = Reservation::take(operations_.environment().budget, Account::replies, kPieceBytes);
+    const Reservation reserved =
+        Reservation::take(operations_.environment().budget, Account::replies, reply.pieces->piece_bytes_max());
     if (!reserved) {
       co_await send_error(no_memory(entry.service->name), fields, exchange, writer);
       co_return;

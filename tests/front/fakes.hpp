@@ -63,6 +63,7 @@ class FakePieces final : public services::Pieces {
  public:
   FakePieces(std::size_t pieces, std::size_t piece_bytes) : pieces_(pieces), piece_bytes_(piece_bytes) {}
   std::uint64_t size() const noexcept override { return total_; }
+  std::size_t piece_bytes_max() const noexcept override { return piece_bytes_; }
   bool next(Buffer& out) override {
     if (at_ == pieces_) return false;
     out.append(std::string(piece_bytes_, static_cast<char>('a' + at_++ % 26)));

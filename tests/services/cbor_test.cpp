@@ -155,7 +155,7 @@ TEST_F(Cbor, WhatIsNoMapIsASerializationException) {
 
 TEST_F(Cbor, LargePagesComeInPiecesOfTheAnnouncedSize) {
   std::vector<std::string> sent;
-  for (const std::size_t size : {0u, 23u, 24u, 255u, 256u, 65'535u, 65'536u, 400'000u}) {
+  for (const std::size_t size : {0u, 23u, 24u, 255u, 256u, 65'535u, 65'536u, 196'608u, 196'609u, 400'000u}) {
     sent.emplace_back(size, static_cast<char>(size));
     world_.put("s", "k\xc3\xa9" + std::to_string(size), sent.back());
     world_.clock.advance(std::chrono::milliseconds(777));

@@ -130,8 +130,10 @@ class KinesisWorld {
     } else if (reply.pieces) {
       out.in_pieces = true;
       const std::uint64_t size = reply.pieces->size();
+      const std::size_t most = reply.pieces->piece_bytes_max();
       Buffer piece;
       while (reply.pieces->next(piece)) {
+        EXPECT_LE(piece.size(), most);
         out.largest_piece = std::max(out.largest_piece, piece.size());
         out.body += piece.view();
         piece.clear();

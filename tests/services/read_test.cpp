@@ -165,6 +165,22 @@ TEST_F(Reading, LargeRepliesComeInPiecesOfTheAnnouncedSize) {
   }
 }
 
+TEST_F(Reading, LargeRecordsComeInPartsThatFitTogether) {
+  std::vector<std::string> sent;
+  for (const std::size_t size : {1'000'000u, 0u, 196'607u, 196'608u, 196'609u, 393'216u, 393'217u, 1u}) {
+    std::string data(size, 'x');
+    for (std::size_t i = 0; i < size; ++i) data[i] = static_cast<char>(i * 7 + i / 251);
+    world_.put("s", "k", data);
+    sent.push_back(std::move(data));
+  }
+  const Answer answer = world_.call("GetRecords", Json{{"ShardIterator", world_.iterator("s")}});
+  ASSERT_EQ(answer.status, 200);
+  EXPECT_LE(answer.largest_piece, 512u * 1024);
+  const Json got = answer.json()["Records"];
+  ASSERT_EQ(got.size(), sent.size());
+  for (std::size_t i = 0; i < sent.size(); ++i) ASSERT_TRUE(at(got, i) == sent[i]) << i;
+}
+
 TEST_F(Reading, APieceOutlivesTheStream) {
   Json records = Json::array();
   for (int i = 0; i < 500; ++i)

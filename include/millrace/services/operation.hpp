@@ -68,7 +68,9 @@ class Pieces {
   virtual ~Pieces() = default;
   /// Bytes in all, known before the first piece.
   virtual std::uint64_t size() const noexcept = 0;
-  /// Appends the next piece (up to about 256 KiB) to `out`; false when nothing was left.
+  /// What a call of next() may let `out` grow by.
+  virtual std::size_t piece_bytes_max() const noexcept = 0;
+  /// Appends the next piece to `out`; false when nothing was left.
   virtual bool next(Buffer& out) = 0;
 };
 

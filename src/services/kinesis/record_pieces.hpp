@@ -67,12 +67,9 @@ struct JsonRecords {
     return write_timestamp(TimePoint{std::chrono::milliseconds{ms}}, out);
   }
   static std::size_t data_size(std::string_view data) noexcept { return codec::base64::encoded_size(data.size()) + 2; }
-  static char* write_data(std::string_view data, char* at) noexcept {
-    *at++ = '"';
-    at += codec::base64::encode(data, at);
-    *at++ = '"';
-    return at;
-  }
+  static char* begin_data(std::string_view, char* at) noexcept { return detail::put(at, "\""); }
+  static char* write_data(std::string_view part, char* at) noexcept { return at + codec::base64::encode(part, at); }
+  static char* end_data(char* at) noexcept { return detail::put(at, "\""); }
   static std::size_t key_size(std::string_view key) noexcept { return codec::json_quoted_size(key); }
   static char* write_key(std::string_view key, char* at) noexcept { return codec::json_quote(key, at); }
 
@@ -107,9 +104,11 @@ struct CborRecords {
   static std::size_t data_size(std::string_view data) noexcept {
     return codec::cbor_head_size(data.size()) + data.size();
   }
-  static char* write_data(std::string_view data, char* at) noexcept {
-    return detail::put(codec::write_cbor_head(codec::CborMajor::bytes, data.size(), at), data);
+  static char* begin_data(std::string_view data, char* at) noexcept {
+    return codec::write_cbor_head(codec::CborMajor::bytes, data.size(), at);
   }
+  static char* write_data(std::string_view part, char* at) noexcept { return detail::put(at, part); }
+  static char* end_data(char* at) noexcept { return at; }
   static std::size_t key_size(std::string_view key) noexcept { return data_size(key); }
   static char* write_key(std::string_view key, char* at) noexcept {
     return detail::put(codec::write_cbor_head(codec::CborMajor::text, key.size(), at), key);
@@ -140,10 +139,10 @@ class RecordPieces final : public Pieces {
       log::RecordView record{};
       for (std::uint32_t i = 0; i < run.count; ++i) {
         at = log::read_record(at, record);
-        const std::size_t size = arrival.of(record.arrival_ms).size() + Form::data_size(record.data) +
-                                 Form::key_size(record.key) + (sealed(record) ? Form::kSealed.size() : 0);
-        size_ += size;
-        largest_ = std::max(largest_, size);
+        const std::size_t around = arrival.of(record.arrival_ms).size() + Form::key_size(record.key) +
+                                   (sealed(record) ? Form::kSealed.size() : 0);
+        size_ += around + Form::data_size(record.data);
+        largest_ = std::max(largest_, around + Form::data_size(record.data.substr(0, kPartBytes)));
       }
       last_arrival_ms_ = record.arrival_ms;
     }
@@ -155,7 +154,7 @@ class RecordPieces final : public Pieces {
     return std::max<std::int64_t>(1, batch_.tip_arrival_ms - last_arrival_ms_.value_or(batch_.tip_arrival_ms));
   }
   /// What out may grow by with one piece. After end_with().
-  std::size_t piece_bytes_max() const noexcept {
+  std::size_t piece_bytes_max() const noexcept override {
     return std::min<std::size_t>(size_, kPieceBytes + kFixedBytes + largest_ + open_.size() + tail_.size()) + slack();
   }
   /// What rendering may touch behind the end.
@@ -195,31 +194,43 @@ class RecordPieces final : public Pieces {
   }
 
  private:
-  static constexpr std::size_t kPieceBytes = 256 * 1024;
+  // With a part and what is around it not over half a MiB, which also a full daemon has for a reply.
+  static constexpr std::size_t kPieceBytes = 240 * 1024;
+  // Of data that is rendered at once: base64 of it can go on with the rest.
+  static constexpr std::size_t kPartBytes = 192 * 1024;
+  static_assert(kPartBytes % 3 == 0);
 
-  // One record, with the comma before it; returns the bytes it took.
+  // One record, with the comma before it, or a part of a large one; returns the bytes it took.
   std::size_t render(const log::RecordRun& run, Buffer& out) {
     log::RecordView record;
-    at_ = log::read_record(at_, record);
-    if (rendered_ == 0)
-      sequence_ = numbers_.run(run.first, record.arrival_ms);
-    else
-      sequence_.next(record.arrival_ms);
+    const char* const behind = log::read_record(at_, record);
+    const std::string_view part = record.data.substr(begun_bytes_, kPartBytes);
+    const bool first = begun_bytes_ == 0, last = begun_bytes_ + part.size() == record.data.size();
     const std::string_view arrival = arrival_.of(record.arrival_ms);
-    char* const begin =
-        out.prepare(Form::kBetween.size() + kFixedBytes + arrival.size() + Form::data_size(record.data) + Form::kSlack +
-                    Form::key_size(record.key) + Form::kSealed.size());
+    char* const begin = out.prepare(Form::kBetween.size() + kFixedBytes + arrival.size() + Form::data_size(part) +
+                                    Form::kSlack + Form::key_size(record.key) + Form::kSealed.size());
     char* at = begin;
-    if (run_ != 0 || rendered_ != 0) at = detail::put(at, Form::kBetween);
-    at = detail::put(at, sealed(record) ? Form::kNumberOfSealed : Form::kNumber);
-    sequence_.write(at);
-    at = detail::put(at + codec::Decimal56::kDigits, Form::kArrival);
-    at = detail::put(detail::put(at, arrival), Form::kData);
-    at = Form::write_data(record.data, at);
-    at = Form::write_key(record.key, detail::put(at, Form::kKey));
-    if (sealed(record)) at = detail::put(at, Form::kSealed);
-    at = detail::put(at, Form::kClose);
-    ++rendered_;
+    if (first) {
+      if (rendered_ == 0)
+        sequence_ = numbers_.run(run.first, record.arrival_ms);
+      else
+        sequence_.next(record.arrival_ms);
+      if (run_ != 0 || rendered_ != 0) at = detail::put(at, Form::kBetween);
+      at = detail::put(at, sealed(record) ? Form::kNumberOfSealed : Form::kNumber);
+      sequence_.write(at);
+      at = detail::put(at + codec::Decimal56::kDigits, Form::kArrival);
+      at = Form::begin_data(record.data, detail::put(detail::put(at, arrival), Form::kData));
+    }
+    at = Form::write_data(part, at);
+    begun_bytes_ += part.size();
+    if (last) {
+      at = Form::write_key(record.key, detail::put(Form::end_data(at), Form::kKey));
+      if (sealed(record)) at = detail::put(at, Form::kSealed);
+      at = detail::put(at, Form::kClose);
+      at_ = behind;
+      begun_bytes_ = 0;
+      ++rendered_;
+    }
     const auto size = static_cast<std::size_t>(at - begin);
     out.commit(size);
     return size;
@@ -235,12 +246,13 @@ class RecordPieces final : public Pieces {
   streams::SequenceNumbers numbers_;
   std::string open_, tail_;
   std::uint64_t size_ = 0;
-  std::size_t largest_ = 0;  // of what differs from record to record
+  std::size_t largest_ = 0;  // of what differs from record to record, and is rendered at once
   std::optional<std::int64_t> last_arrival_ms_;
   bool begun_ = false, done_ = false;
   std::size_t run_ = 0;
-  const char* at_ = nullptr;    // the next record of the current run
-  std::uint32_t rendered_ = 0;  // of the current run
+  const char* at_ = nullptr;     // the next record of the current run
+  std::uint32_t rendered_ = 0;   // of the current run
+  std::size_t begun_bytes_ = 0;  // of the next record's data
   streams::SequenceNumbers::Run sequence_;
   detail::ArrivalText<Form> arrival_;
 };
