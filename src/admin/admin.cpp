@@ -8,6 +8,7 @@
 #include "admin/query.hpp"
 #include "admin/reset.hpp"
 #include "admin/snapshot_pages.hpp"
+#include "millrace/delivery/flush_all.hpp"
 
 namespace millrace::admin {
 namespace {
@@ -56,9 +57,10 @@ class Pages final : public Admin {
 
   Answer health() const {
     Json problems = Json::array();
-    for (const auto& info : all_delivery_streams(dependencies_.delivery))
-      if (!info->last_error.empty())
-        problems.push_back({{"delivery_stream", info->spec.name}, {"reason", info->last_error}});
+    for (const Part& part : parts_of(dependencies_))
+      for (const auto& info : all_delivery_streams(part.delivery))
+        if (!info->last_error.empty())
+          problems.push_back({{"delivery_stream", part.prefix + info->spec.name}, {"reason", info->last_error}});
     if (dependencies_.degraded)
       for (const std::string& reason : dependencies_.degraded())
         problems.push_back({{"part", "storage"}, {"reason", reason}});
@@ -96,8 +98,10 @@ class Pages final : public Admin {
       if (!given) co_return refused(400, "deadline must be like 250ms, 5s or 2m, and at most 15m");
       wait = *given;
     }
+    std::vector<delivery::Named> all;
+    for (const Part& part : parts_of(dependencies_)) all.push_back({part.prefix, &part.delivery});
     const std::vector<delivery::FlushFailure> failed =
-        co_await dependencies_.delivery.flush(std::chrono::steady_clock::now() + wait);
+        co_await delivery::flush_all(std::move(all), std::chrono::steady_clock::now() + wait);
     if (failed.empty()) co_return json(200, {{"flushed", true}});
     Json failures = Json::array();
     for (const delivery::FlushFailure& failure : failed)

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <utility>
 
+#include "millrace/services/accounts.hpp"
 #include "millrace/streams/subscription.hpp"
 
 namespace millrace::admin {
@@ -29,21 +30,36 @@ std::vector<Sample> one(double value) {
   return samples;
 }
 
+Labels labels_of(Labels labels, const Part& part) {
+  labels.insert(labels.end(), part.labels.begin(), part.labels.end());
+  return labels;
+}
+
 template <class Value>
-std::vector<Sample> per_shard(const streams::Streams& streams, Value value) {
+std::vector<Sample> per_part(const Dependencies& dependencies, Value value) {
   std::vector<Sample> samples;
-  for (const streams::StreamRef& stream : all_streams(streams))
-    for (const auto& shard : stream->shards)
-      if (shard->log)
-        samples.push_back({{{"stream", stream->name}, {"shard", shard->id}}, number(value(shard->log->progress()))});
+  for (const Part& part : parts_of(dependencies)) samples.push_back({part.labels, number(value(part))});
   return samples;
 }
 
 template <class Value>
-std::vector<Sample> per_delivery_stream(const delivery::Delivery& delivery, Value value) {
+std::vector<Sample> per_shard(const Dependencies& dependencies, Value value) {
   std::vector<Sample> samples;
-  for (const auto& info : all_delivery_streams(delivery))
-    samples.push_back({{{"delivery_stream", info->spec.name}}, number(value(*info))});
+  for (const Part& part : parts_of(dependencies))
+    for (const streams::StreamRef& stream : all_streams(part.streams))
+      for (const auto& shard : stream->shards)
+        if (shard->log)
+          samples.push_back({labels_of({{"stream", stream->name}, {"shard", shard->id}}, part),
+                             number(value(shard->log->progress()))});
+  return samples;
+}
+
+template <class Value>
+std::vector<Sample> per_delivery_stream(const Dependencies& dependencies, Value value) {
+  std::vector<Sample> samples;
+  for (const Part& part : parts_of(dependencies))
+    for (const auto& info : all_delivery_streams(part.delivery))
+      samples.push_back({labels_of({{"delivery_stream", info->spec.name}}, part), number(value(*info))});
   return samples;
 }
 
@@ -106,12 +122,20 @@ std::vector<std::shared_ptr<const delivery::DeliveryStreamInfo>> all_delivery_st
   }
 }
 
-Measures::Measures(const Dependencies& dependencies) : registry_(dependencies.metrics) {
-  add_shards(dependencies.streams);
-  add_limits(dependencies.streams);
+std::vector<Part> parts_of(const Dependencies& dependencies) {
+  std::vector<Part> parts{{dependencies.streams, dependencies.delivery, {}, {}}};
+  if (dependencies.others)
+    for (services::Environment* other : dependencies.others())
+      parts.push_back({other->streams, *other->delivery, other->labels, services::told_prefix(*other)});
+  return parts;
+}
+
+Measures::Measures(const Dependencies& dependencies) : dependencies_(dependencies), registry_(dependencies.metrics) {
+  add_shards();
+  add_limits();
   add("millrace_subscriptions", "Consumers' subscriptions to shards under way.", Kind::gauge,
-      [&streams = dependencies.streams] { return one(number(streams.subscriptions().active())); });
-  add_delivery(dependencies.delivery);
+      [this] { return per_part(dependencies_, [](const Part& p) { return p.streams.subscriptions().active(); }); });
+  add_delivery();
   add("millrace_apis", "Deployed REST APIs.", Kind::gauge,
       [&gateway = dependencies.gateway] { return one(number(gateway.apis().size())); });
   add_memory(dependencies.budget);
@@ -127,13 +151,13 @@ void Measures::add(const char* name, const char* help, Kind kind, std::function<
   ids_.push_back(registry_.add(name, help, kind, std::move(collect)));
 }
 
-void Measures::add_shards(const streams::Streams& streams) {
+void Measures::add_shards() {
   add("millrace_streams", "Streams, also those being made or deleted.", Kind::gauge,
-      [&] { return one(number(all_streams(streams).size())); });
+      [this] { return per_part(dependencies_, [](const Part& p) { return all_streams(p.streams).size(); }); });
   add("millrace_open_shards", "Open shards of all streams.", Kind::gauge,
-      [&] { return one(number(streams.open_shards())); });
+      [this] { return per_part(dependencies_, [](const Part& p) { return p.streams.open_shards(); }); });
   const auto add_shard = [&](const char* name, const char* help, Kind kind, auto value) {
-    add(name, help, kind, [&streams, value] { return per_shard(streams, value); });
+    add(name, help, kind, [this, value] { return per_shard(dependencies_, value); });
   };
   add_shard("millrace_shard_records_total", "Records ever stored in a shard.", Kind::counter,
             [](const log::Progress& p) { return p.records_total; });
@@ -143,15 +167,17 @@ void Measures::add_shards(const streams::Streams& streams) {
             [](const log::Progress& p) { return p.stored_bytes; });
 }
 
-void Measures::add_limits(const streams::Streams& streams) {
+void Measures::add_limits() {
   using Limits = streams::ShardLimits;
   const auto add_shard = [&](const char* name, const char* help, auto value) {
-    add(name, help, Kind::counter, [&streams, value] {
+    add(name, help, Kind::counter, [this, value] {
       std::vector<Sample> samples;
-      for (const streams::StreamRef& stream : all_streams(streams))
-        for (const auto& shard : stream->shards)
-          if (shard->limits)
-            samples.push_back({{{"stream", stream->name}, {"shard", shard->id}}, number(value(*shard->limits))});
+      for (const Part& part : parts_of(dependencies_))
+        for (const streams::StreamRef& stream : all_streams(part.streams))
+          for (const auto& shard : stream->shards)
+            if (shard->limits)
+              samples.push_back({labels_of({{"stream", stream->name}, {"shard", shard->id}}, part),
+                                 number(value(*shard->limits))});
       return samples;
     });
   };
@@ -161,10 +187,10 @@ void Measures::add_limits(const streams::Streams& streams) {
             [](const Limits& limits) { return limits.refused_reads(); });
 }
 
-void Measures::add_delivery(const delivery::Delivery& delivery) {
+void Measures::add_delivery() {
   using Info = delivery::DeliveryStreamInfo;
   const auto add_stream = [&](const char* name, const char* help, Kind kind, auto value) {
-    add(name, help, kind, [&delivery, value] { return per_delivery_stream(delivery, value); });
+    add(name, help, kind, [this, value] { return per_delivery_stream(dependencies_, value); });
   };
   add_stream("millrace_delivery_buffered_bytes", "Bytes acknowledged by the source and not yet delivered.", Kind::gauge,
              [](const Info& i) { return i.buffered_bytes; });

@@ -1,9 +1,12 @@
 #include "admin/neighbours.hpp"
 
+#include <algorithm>
 #include <initializer_list>
 #include <optional>
 #include <string>
 #include <utility>
+
+#include "admin/measures.hpp"
 
 namespace millrace::admin {
 namespace {
@@ -67,8 +70,10 @@ Answer Neighbours::health(bool ready) const {
   };
   if (!dependencies_.gateway.apis().empty()) add("apigateway", true);  // only what is deployed answers
   add("cloudwatch", false);  // holds nothing that a suite would wait for, as `sts`
-  add("firehose", !dependencies_.delivery.list("", 1).empty());
-  add("kinesis", !dependencies_.streams.list("", 1).empty());
+  const std::vector<Part> parts = parts_of(dependencies_);
+  add("firehose",
+      std::any_of(parts.begin(), parts.end(), [](const Part& p) { return !p.delivery.list("", 1).empty(); }));
+  add("kinesis", std::any_of(parts.begin(), parts.end(), [](const Part& p) { return !p.streams.list("", 1).empty(); }));
   add("sts", false);
   services += '}';
   also += '}';

@@ -4,6 +4,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <nlohmann/json.hpp>
 
+#include "admin/measures.hpp"
 #include "admin/query.hpp"
 #include "millrace/base/log.hpp"
 
@@ -67,9 +68,11 @@ awaitable<Answer> Reset::run(const http::Request& request) {
 
 awaitable<Answer> Reset::reset_all(bool objects) {
   // Delivery first: it reads the streams and writes the objects.
-  co_await dependencies_.delivery.clear();
-  auto streams_cleared = co_await dependencies_.streams.clear();
-  if (!streams_cleared) co_return failed("streams", streams_cleared.error().detail);
+  for (const Part& part : parts_of(dependencies_)) co_await part.delivery.clear();
+  for (const Part& part : parts_of(dependencies_)) {
+    auto cleared = co_await part.streams.clear();
+    if (!cleared) co_return failed("streams", cleared.error().detail);
+  }
   if (objects) {
     auto objects_cleared = co_await dependencies_.objects.clear();
     if (!objects_cleared) co_return failed("objects", objects_cleared.error().detail);

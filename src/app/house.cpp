@@ -9,7 +9,9 @@
 #include "millrace/base/log.hpp"
 #include "millrace/config/declare.hpp"
 #include "millrace/config/local_keys.hpp"
+#include "millrace/delivery/flush_all.hpp"
 #include "millrace/front/front.hpp"
+#include "millrace/streams/subscription.hpp"
 
 namespace millrace::app {
 namespace {
@@ -112,7 +114,7 @@ House::~House() {
   if (delivery_) {
     // Its coroutines wait on what outlives the cores; they end themselves here, also when opening failed half-way.
     auto ended = std::make_shared<std::promise<void>>();
-    boost::asio::co_spawn(executor(), delivery_->stop(), [ended](std::exception_ptr) { ended->set_value(); });
+    boost::asio::co_spawn(executor(), stop_delivery(), [ended](std::exception_ptr) { ended->set_value(); });
     ended->get_future().wait_for(kPatience);
   }
   cores_.stop();
@@ -132,26 +134,18 @@ awaitable<void> House::open() {
     stream_options.shards_max = stream_options.limits.quotas.shards;
   stream_options.prepare_sealing = [this] { return prepare_sealing(); };
   streams_ = co_await streams::make_streams(clock_, *random_, *store_, *engine_, stream_options);
-  engine_->forget_unopened();
-  const std::vector<streams::StreamRef> all = streams_->list({}, SIZE_MAX);
-  if (std::any_of(all.begin(), all.end(), [](const auto& stream) { return stream->settings.key_id.has_value(); })) {
-    const bool ready = co_await prepare_sealing();
-    if (!ready) throw StartError("a stream is encrypted, and there is no key to seal its records with");
-  }
-
   objects_ = objects::make_tree(*files_, file_threads_, config_.data_dir / "s3", /*sync=*/durable());
 
   delivery::Options delivery_options{config_.delivery_create_delay, config_.delivery_delete_delay};
   delivery::Dependencies delivery_dependencies{clock_, *random_, cores_, budget_, *store_, *streams_, *objects_};
   delivery_ = delivery::make_delivery(delivery_dependencies, delivery_options);
-  if (auto started = co_await delivery_->start(); !started) throw StartError(started.error().detail);
-
   services::Environment environment{clock_,          *random_,           budget_,       *streams_,
                                     delivery_.get(), config_.account_id, config_.region};
   environment.published = &published_;
   environment.sessions = &sessions_;
   telemetry::show(metrics_, published_);
   environment_ = std::make_unique<services::Environment>(std::move(environment));
+  co_await open_accounts(stream_options, delivery_options);
   operations_ = front::make_operations(*environment_, metrics_, cores_);
   services_ = front::make_service_caller(*operations_);
 
@@ -177,15 +171,18 @@ awaitable<void> House::open() {
                                          .snapshots = snapshots_.get(),
                                          .begin_again = begin_again_,
                                          .authority = authority_,
-                                         .degraded = [this] { return degraded(); }};
+                                         .degraded = [this] { return degraded(); },
+                                         .others = [this] { return accounts_->others(); }};
   admin_ = admin::make_admin(std::move(admin_dependencies));
 
   front::Options front_options;
   front_options.auth = config_.auth_mode == "verify"   ? front::AuthMode::verify
                        : config_.auth_mode == "ignore" ? front::AuthMode::ignore
                                                        : front::AuthMode::presence;
-  for (const config::AccessKey& key : config_.access_keys) front_options.access_keys.push_back({key.id, key.secret});
+  for (const config::AccessKey& key : config_.access_keys)
+    front_options.access_keys.push_back({key.id, key.secret, key.account});
   front_options.region = config_.region;
+  front_options.multi_account = config_.multi_account;
   front_options.sessions = &sessions_;
   front::AdminHandler pages = [this](http::Request& request, http::ResponseWriter& writer) {
     return admin_->handle(request, writer);
@@ -196,6 +193,55 @@ awaitable<void> House::open() {
   auto notices = co_await config::apply(config_, *gateway_, *services_);
   if (!notices) throw ConfigError(notices.error());
   for (const std::string& notice : *notices) logging::warn(notice);
+}
+
+/// All that is stored is opened before anything is forgotten, also of accounts that are not served any more.
+awaitable<void> House::open_accounts(streams::Options stream_options, delivery::Options delivery_options) {
+  services::Accounts::Parts parts{*store_, *engine_, cores_, *objects_, std::move(stream_options), delivery_options};
+  accounts_ = std::make_unique<services::Accounts>(*environment_, std::move(parts),
+                                                   /*policies=*/config_.auth_mode == "verify");
+  if (config_.multi_account) environment_->accounts = accounts_.get();
+  co_await accounts_->load();
+  engine_->forget_unopened();
+  if (const std::size_t stored = accounts_->others().size(); stored > 0 && !config_.multi_account)
+    logging::warn("what other accounts have is kept, and served to nobody without multi_account",
+                  {{"accounts", stored}});
+  for (const services::Environment* one : environments()) {
+    const std::vector<streams::StreamRef> all = one->streams.list({}, SIZE_MAX);
+    if (std::none_of(all.begin(), all.end(), [](const auto& stream) { return stream->settings.key_id.has_value(); }))
+      continue;
+    const bool ready = co_await prepare_sealing();
+    if (!ready) throw StartError("a stream is encrypted, and there is no key to seal its records with");
+  }
+  for (const services::Environment* one : environments())
+    if (auto started = co_await one->delivery->start(); !started) throw StartError(started.error().detail);
+}
+
+std::vector<services::Environment*> House::environments() const {
+  std::vector<services::Environment*> all = accounts_->others();
+  all.insert(all.begin(), environment_.get());
+  return all;
+}
+
+void House::stop_subscriptions() {
+  for (services::Environment* one : environments()) one->streams.subscriptions().stop();
+}
+
+awaitable<std::vector<delivery::FlushFailure>> House::flush_delivery(std::chrono::steady_clock::time_point deadline) {
+  std::vector<delivery::Named> all;
+  for (services::Environment* one : environments()) all.push_back({services::told_prefix(*one), one->delivery});
+  return delivery::flush_all(std::move(all), deadline);
+}
+
+std::uint64_t House::undelivered_records() const {
+  std::uint64_t all = 0;
+  for (const services::Environment* one : environments()) all += one->delivery->undelivered_records();
+  return all;
+}
+
+awaitable<void> House::stop_delivery() {
+  co_await delivery_->stop();
+  if (accounts_) co_await accounts_->stop();
 }
 
 awaitable<bool> House::prepare_sealing() {
@@ -232,15 +278,19 @@ std::vector<std::string> House::degraded() const {
 std::vector<std::string> House::describe() const {
   constexpr std::size_t all = std::numeric_limits<std::size_t>::max();
   std::vector<std::string> lines;
-  for (const streams::StreamRef& stream : streams_->list("", all)) {
-    std::size_t shards = stream->open_shards();
-    lines.push_back("stream " + stream->name + ": " + std::to_string(shards) + (shards == 1 ? " shard" : " shards"));
-  }
-  for (const auto& stream : delivery_->list("", all)) {
-    const delivery::S3Destination& s3 = stream->spec.s3;
-    std::string folder = (config_.data_dir / "s3" / s3.bucket).string() + "/" + s3.prefix;
-    lines.push_back("delivery stream " + stream->spec.name + ": " + stream->spec.source_stream + " to " + folder +
-                    ", " + std::to_string(s3.size_mib) + " MiB or " + std::to_string(s3.interval.count()) + " s");
+  for (const services::Environment* one : environments()) {
+    for (const streams::StreamRef& stream : one->streams.list("", all)) {
+      std::size_t shards = stream->open_shards();
+      lines.push_back("stream " + services::told_prefix(*one) + stream->name + ": " + std::to_string(shards) +
+                      (shards == 1 ? " shard" : " shards"));
+    }
+    for (const auto& stream : one->delivery->list("", all)) {
+      const delivery::S3Destination& s3 = stream->spec.s3;
+      std::string folder = (config_.data_dir / "s3" / s3.bucket).string() + "/" + s3.prefix;
+      lines.push_back("delivery stream " + services::told_prefix(*one) + stream->spec.name + ": " +
+                      stream->spec.source_stream + " to " + folder + ", " + std::to_string(s3.size_mib) + " MiB or " +
+                      std::to_string(s3.interval.count()) + " s");
+    }
   }
   for (const gateway::ApiSummary& api : gateway_->apis())
     lines.push_back("API " + api.name + " (" + api.id + "): " + std::to_string(api.routes) +

@@ -19,6 +19,7 @@
 #include "millrace/log/engine.hpp"
 #include "millrace/net/server.hpp"
 #include "millrace/objects/tree.hpp"
+#include "millrace/services/accounts.hpp"
 #include "millrace/services/operation.hpp"
 #include "millrace/services/sessions.hpp"
 #include "millrace/snapshots/snapshots.hpp"
@@ -58,8 +59,11 @@ class House {
   Executor executor() { return cores_.executor(0); }
   Cores& cores() { return cores_; }
   MemoryBudget& budget() { return budget_; }
-  streams::Streams& streams() { return *streams_; }
-  delivery::Delivery& delivery() { return *delivery_; }
+  // Of all accounts.
+  void stop_subscriptions();
+  awaitable<std::vector<delivery::FlushFailure>> flush_delivery(std::chrono::steady_clock::time_point deadline);
+  std::uint64_t undelivered_records() const;
+  awaitable<void> stop_delivery();
   admin::Admin& admin() { return *admin_; }
   http::Handler& aws_handler() { return *aws_handler_; }
   http::Handler& gateway_handler() { return *gateway_handler_; }
@@ -70,6 +74,8 @@ class House {
   void stay_in_memory();
   void open_files();
   awaitable<bool> prepare_sealing();
+  awaitable<void> open_accounts(streams::Options stream_options, delivery::Options delivery_options);
+  std::vector<services::Environment*> environments() const;
   awaitable<std::string> declare_again();
   std::vector<std::string> degraded() const;
 
@@ -92,7 +98,8 @@ class House {
   std::unique_ptr<streams::Streams> streams_;
   std::unique_ptr<objects::Tree> objects_;
   std::unique_ptr<delivery::Delivery> delivery_;
-  std::unique_ptr<services::Environment> environment_;
+  std::unique_ptr<services::Environment> environment_;  // of the configured account
+  std::unique_ptr<services::Accounts> accounts_;        // all others that are stored, and served with multi_account
   front::OperationsPtr operations_;
   std::unique_ptr<gateway::ServiceCaller> services_;
   std::unique_ptr<gateway::Gateway> gateway_;

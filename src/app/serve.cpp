@@ -18,7 +18,6 @@
 #include "millrace/config/local_keys.hpp"
 #include "millrace/journal/frame.hpp"
 #include "millrace/net/server.hpp"
-#include "millrace/streams/subscription.hpp"
 
 namespace millrace::app {
 namespace {
@@ -81,13 +80,13 @@ awaitable<std::uint64_t> stop(House& house, std::chrono::milliseconds within) {
   auto begun = steady_clock::now();
   auto deadline = begun + within;
   house.admin().set_ready(false);
-  house.streams().subscriptions().stop();
+  house.stop_subscriptions();
   co_await house.server().stop(begun + std::min(kRequestsShare, within / 4));
-  std::vector<delivery::FlushFailure> failures = co_await house.delivery().flush(deadline);
+  std::vector<delivery::FlushFailure> failures = co_await house.flush_delivery(deadline);
   for (const delivery::FlushFailure& failure : failures)
     logging::warn("not delivered", {{"delivery_stream", failure.delivery_stream}, {"reason", failure.reason}});
-  std::uint64_t undelivered = house.delivery().undelivered_records();
-  co_await house.delivery().stop();
+  std::uint64_t undelivered = house.undelivered_records();
+  co_await house.stop_delivery();
   co_return undelivered;
 }
 
@@ -117,12 +116,12 @@ int stop_serving(Signals& signals, House& house, std::chrono::milliseconds withi
   auto hard_deadline = steady_clock::now() + within + kAfterDeadline;
   std::future<std::uint64_t> stopped = signals.start(house.executor(), stop(house, within));
   if (auto again = signals.wait([&] { return Signals::ready(stopped); }, hard_deadline)) {
-    logging::warn("a second signal: ending at once", {{"undelivered_records", house.delivery().undelivered_records()}});
+    logging::warn("a second signal: ending at once", {{"undelivered_records", house.undelivered_records()}});
     end_at_once(128 + *again);
   }
   if (!Signals::ready(stopped)) {
     // In durable mode nothing that was acknowledged needs an orderly end.
-    logging::error("could not stop in time", {{"undelivered_records", house.delivery().undelivered_records()}});
+    logging::error("could not stop in time", {{"undelivered_records", house.undelivered_records()}});
     end_at_once(house.durable() ? 0 : 3);
   }
   return end_with(stopped.get(), house.durable());
@@ -131,9 +130,9 @@ int stop_serving(Signals& signals, House& house, std::chrono::milliseconds withi
 /// The house is left for another one: what waits for delivery stays where it is.
 awaitable<void> leave(House& house, std::chrono::milliseconds within) {
   house.admin().set_ready(false);
-  house.streams().subscriptions().stop();
+  house.stop_subscriptions();
   co_await house.server().stop(steady_clock::now() + std::min(kRequestsShare, within / 4));
-  co_await house.delivery().stop();
+  co_await house.stop_delivery();
 }
 
 void stop_for_restore(Signals& signals, House& house, std::chrono::milliseconds within) {

@@ -9,13 +9,15 @@
 #include "config/mistakes.hpp"
 #include "config/read_file.hpp"
 #include "millrace/base/printable.hpp"
+#include "millrace/services/accounts.hpp"
 
 namespace millrace::config {
 namespace {
 
 constexpr std::size_t kFileBytesMax = 1u << 20;
 constexpr std::string_view kBlanks = " \t\r\v\f";
-constexpr std::string_view kId = "aws_access_key_id", kSecret = "aws_secret_access_key", kToken = "aws_session_token";
+constexpr std::string_view kId = "aws_access_key_id", kSecret = "aws_secret_access_key", kToken = "aws_session_token",
+                           kAccount = "aws_account_id";
 
 std::string_view trimmed(std::string_view text) noexcept {
   text.remove_prefix(std::min(text.find_first_not_of(kBlanks), text.size()));
@@ -44,7 +46,7 @@ class Reader {
   struct Section {
     std::string name;
     std::size_t line = 0;
-    std::optional<std::string> id, secret;
+    std::optional<std::string> id, secret, account;
   };
 
   void read_line(std::string_view told) {
@@ -52,7 +54,7 @@ class Reader {
       end_section();
       if (told.back() != ']')
         return mistakes_.add(line_, "", "begins a section and does not end it: write its name as `[name]`");
-      section_ = Section{std::string(trimmed(told.substr(1, told.size() - 2))), line_, {}, {}};
+      section_ = Section{std::string(trimmed(told.substr(1, told.size() - 2))), line_, {}, {}, {}};
       return;
     }
     const std::size_t equals = told.find('=');
@@ -63,12 +65,16 @@ class Reader {
     if (!section_) return mistakes_.add(line_, "", "stands before the first section: write `[default]` above it");
     if (name == kToken)
       return mistakes_.add(line_, "", "is of credentials that were given for a time: name keys that last");
-    if (name != kId && name != kSecret) return;
+    if (name != kId && name != kSecret && name != kAccount) return;
     if (value.empty()) return mistakes_.add(line_, "", std::string(name) + " is empty");
-    std::optional<std::string>& place = name == kId ? section_->id : section_->secret;
+    std::optional<std::string>& place = name == kId       ? section_->id
+                                        : name == kSecret ? section_->secret
+                                                          : section_->account;
     if (place) return mistakes_.add(line_, "", std::string(name) + " is given twice in this section");
     if (name == kId && value.find_first_of("/ \t,=") != std::string_view::npos)
       return mistakes_.add(line_, "", std::string(name) + " has characters that no access key id can have");
+    if (name == kAccount && !services::is_account(value))
+      return mistakes_.add(line_, "", std::string(name) + " is not an account: write twelve digits");
     place = std::string(value);
   }
 
@@ -83,7 +89,9 @@ class Reader {
     if (!fresh)
       return mistakes_.add(section->line, "",
                            name + " has the access key id of the section in line " + std::to_string(known->second));
-    out_.keys.push_back({*section->id, *section->secret});
+    // An access key that is an account's number is that account's.
+    std::string account = section->account.value_or(services::is_account(*section->id) ? *section->id : "");
+    out_.keys.push_back({*section->id, *section->secret, std::move(account)});
   }
 
   AccessKeys& out_;

@@ -9,6 +9,7 @@
 #include "millrace/base/nearest.hpp"
 #include "millrace/base/printable.hpp"
 #include "millrace/config/encryption_keys.hpp"
+#include "millrace/services/accounts.hpp"
 
 namespace millrace::config {
 namespace {
@@ -40,11 +41,18 @@ constexpr Key kKeys[] = {
     {.path = "region",
      .kind = Kind::region,
      .target = &Config::region,
-     .sentence = "The region in ARNs. Requests signed for any region are served."},
+     .sentence = "The region in ARNs. Requests signed for any region are served, unless signatures are verified."},
     {.path = "account_id",
      .kind = Kind::account,
      .target = &Config::account_id,
      .sentence = "The account in ARNs and messages: twelve digits."},
+    {.path = "multi_account",
+     .kind = Kind::boolean,
+     .target = &Config::multi_account,
+     .sentence =
+         "Whether credentials have accounts: each account, and each region that requests are signed for, has streams "
+         "of its own. What is declared here, and the APIs, are of `account_id` and `region`. "
+         "[More](auth.md#several-accounts)."},
     {.path = "data_dir",
      .kind = Kind::path,
      .target = &Config::data_dir,
@@ -272,7 +280,6 @@ constexpr std::string_view kDigits = "0123456789";
 constexpr std::string_view kHostChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
 constexpr std::size_t kHostCharactersMax = 253;
 constexpr std::size_t kNamesMax = 100;
-constexpr std::string_view kRegionChars = "abcdefghijklmnopqrstuvwxyz0123456789-";
 
 std::string size_text(std::uint64_t bytes) {
   static constexpr std::pair<std::uint64_t, std::string_view> units[] = {
@@ -293,11 +300,6 @@ std::string amount_text(Kind kind, std::uint64_t amount) {
   if (kind == Kind::size) return size_text(amount);
   if (kind == Kind::duration) return duration_text(amount);
   return std::to_string(amount);
-}
-
-bool is_region(std::string_view text) {
-  return !text.empty() && text.size() <= 64 && all_of(text, kRegionChars) && text.front() >= 'a' &&
-         text.front() <= 'z' && text.back() != '-';
 }
 
 // What the system would not take as the path of a directory.
@@ -447,12 +449,11 @@ std::string set_value(const Key& key, std::string_view text, Config& config) {
       config.*std::get<std::string Config::*>(key.target) = text;
       return {};
     case Kind::region:
-      if (!is_region(text)) return in_quotes(text) + " is not a region name: write one like us-east-1";
+      if (!services::is_region(text)) return in_quotes(text) + " is not a region name: write one like us-east-1";
       config.*std::get<std::string Config::*>(key.target) = text;
       return {};
     case Kind::account:
-      if (text.size() != 12 || !all_of(text, kDigits))
-        return in_quotes(text) + " is not an account: write twelve digits";
+      if (!services::is_account(text)) return in_quotes(text) + " is not an account: write twelve digits";
       config.*std::get<std::string Config::*>(key.target) = text;
       return {};
     case Kind::key_file:

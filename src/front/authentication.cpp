@@ -10,7 +10,7 @@
 #include "millrace/codec/json_reader.hpp"
 #include "millrace/codec/percent.hpp"
 #include "millrace/codec/sigv4.hpp"
-#include "millrace/services/sessions.hpp"
+#include "millrace/services/accounts.hpp"
 
 namespace millrace::front {
 
@@ -88,9 +88,10 @@ Signed read_header(const Credentials& credentials, const http::Request& request)
 }
 
 /// What is wrong with where and when the key is for.
+/// @param region  empty: any
 std::optional<ServiceError> check_scope(const sigv4::Credential& scope, std::string_view region,
                                         std::string_view service, const std::string& time) {
-  if (scope.region != region)
+  if (region.empty() ? !services::is_region(scope.region) : scope.region != region)
     return invalid("Credential should be scoped to a valid region, not '" + printable(scope.region) + "'. ");
   if (scope.service != service)
     return invalid("Credential should be scoped to correct service: '" + std::string(service) + "'. ");
@@ -219,25 +220,42 @@ std::string session_token(const http::Request& request) {
 
 Authenticator::Authenticator(const Options& options)
     : mode_(options.auth),
+      multi_account_(options.multi_account),
       region_(options.region),
       sessions_(options.sessions),
       now_(options.system_time
                ? options.system_time
                : [] { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }),
       number_(next_number()) {
-  for (const AccessKey& key : options.access_keys) secrets_.emplace(key.id, key.secret);
+  for (const AccessKey& key : options.access_keys) keys_.try_emplace(key.id, Known{key.secret, key.account});
 }
 
 std::optional<ServiceError> Authenticator::refuse(const Credentials& credentials, const http::Request& request,
-                                                  std::string_view body, std::string_view service) const {
-  if (mode_ == AuthMode::ignore) return std::nullopt;
-  if (auto missing = missing_authentication(credentials, request.query); missing || mode_ == AuthMode::presence)
-    return missing;
-  return verify(credentials, request, body, service);
+                                                  std::string_view body, std::string_view service,
+                                                  Signer* signer) const {
+  if (mode_ != AuthMode::ignore)
+    if (auto missing = missing_authentication(credentials, request.query)) return missing;
+  if (mode_ == AuthMode::verify) return verify(credentials, request, body, service, signer);
+  if (signer) take_as_said(credentials, request, *signer);
+  return std::nullopt;
+}
+
+void Authenticator::take_as_said(const Credentials& credentials, const http::Request& request, Signer& signer) const {
+  if (const std::string token = session_token(request); !token.empty() && sessions_)
+    signer.session = sessions_->open(token);
+  if (!multi_account_) return;
+  std::string said(header_part(credentials.authorization, "Credential"));
+  if (said.empty()) said = codec::decode_form(parameter(request.query, "X-Amz-Credential"));
+  if (const auto scope = sigv4::parse_credential(said)) {
+    if (services::is_account(scope->access_key_id)) signer.account = scope->access_key_id;
+    if (services::is_region(scope->region)) signer.region = scope->region;
+  }
+  if (signer.session) signer.account = signer.session->account();
 }
 
 std::optional<ServiceError> Authenticator::verify(const Credentials& credentials, const http::Request& request,
-                                                  std::string_view body, std::string_view service) const {
+                                                  std::string_view body, std::string_view service,
+                                                  Signer* signer) const {
   Signed given;
   if (credentials.authorization.empty()) {
     if (auto wrong = read_query(request.query, given)) return wrong;
@@ -257,17 +275,18 @@ std::optional<ServiceError> Authenticator::verify(const Credentials& credentials
     return incomplete("Date must be in ISO-8601 'basic format'. Got '" + printable(given.time) +
                       "'. See http://en.wikipedia.org/wiki/ISO_8601");
   const std::string time = sigv4::time_text(*at);
-  if (auto wrong = check_scope(*scope, region_, service, time)) return wrong;
+  if (auto wrong = check_scope(*scope, multi_account_ ? std::string_view{} : region_, service, time)) return wrong;
   if ((";" + given.signed_headers + ";").find(";host;") == std::string::npos)
     return invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.");
   if (auto wrong = check_age(*at, given.expires, now_())) return wrong;
-  std::string_view secret;
+  std::string_view secret, account;
   std::optional<services::Session> session;
   if (const std::string token = session_token(request); !token.empty()) {
     if (sessions_) session = sessions_->open(token);
     if (session && session->access_key_id == scope->access_key_id) secret = session->secret;
-  } else if (const auto found = secrets_.find(scope->access_key_id); found != secrets_.end()) {
-    secret = found->second;
+  } else if (const auto found = keys_.find(scope->access_key_id); found != keys_.end()) {
+    secret = found->second.secret;
+    account = found->second.account;
   }
   if (secret.empty())
     return ServiceError{"UnrecognizedClientException", 400, "The security token included in the request is invalid."};
@@ -279,7 +298,14 @@ std::optional<ServiceError> Authenticator::verify(const Credentials& credentials
   const std::string right = sigv4::hexadecimal(key_of(number_, secret, *scope).sign(to_sign));
   const bool same =
       right.size() == given.signature.size() && CRYPTO_memcmp(right.data(), given.signature.data(), right.size()) == 0;
-  if (same) return std::nullopt;
+  if (same) {
+    if (signer && multi_account_) {
+      signer->account = session ? session->account() : account;
+      signer->region = scope->region;
+    }
+    if (signer) signer->session = std::move(session);
+    return std::nullopt;
+  }
   return invalid(
       "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
       "and signing method. Consult the service documentation for details.\n\nThe Canonical String for this request "

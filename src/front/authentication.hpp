@@ -10,6 +10,7 @@
 #include "millrace/base/http.hpp"
 #include "millrace/front/front.hpp"
 #include "millrace/services/operation.hpp"
+#include "millrace/services/sessions.hpp"
 
 namespace millrace::front {
 
@@ -30,25 +31,38 @@ std::string_view scope_service(std::string_view authorization, std::string_view 
 /// What credentials for a time have beside the key, of the header or the query; empty when there is none.
 std::string session_token(const http::Request& request);
 
+/// Who asks, as far as that counts.
+struct Signer {
+  std::string account, region;  ///< of several; empty: the configured ones
+  std::optional<services::Session> session;
+};
+
 /// Who may ask. Thread-safe.
 class Authenticator {
  public:
   explicit Authenticator(const Options& options);
   /// AWS's refusal of a request, in the order of AWS's checks; nothing when it may go on.
   /// @param service  its signing name
+  /// @param signer   filled in when it may go on; null: nobody asks
   std::optional<services::ServiceError> refuse(const Credentials& credentials, const http::Request& request,
-                                               std::string_view body, std::string_view service) const;
+                                               std::string_view body, std::string_view service,
+                                               Signer* signer = nullptr) const;
 
  private:
   std::optional<services::ServiceError> verify(const Credentials& credentials, const http::Request& request,
-                                               std::string_view body, std::string_view service) const;
+                                               std::string_view body, std::string_view service, Signer* signer) const;
+  void take_as_said(const Credentials& credentials, const http::Request& request, Signer& signer) const;
 
+  struct Known {
+    std::string secret, account;
+  };
   const AuthMode mode_;
+  const bool multi_account_;
   const std::string region_;
   const services::Sessions* const sessions_;
   const std::function<std::chrono::sys_seconds()> now_;
-  const std::uint64_t number_;                               // what a thread's keys know this one by
-  std::map<std::string, std::string, std::less<>> secrets_;  // by access key id
+  const std::uint64_t number_;                      // what a thread's keys know this one by
+  std::map<std::string, Known, std::less<>> keys_;  // by access key id
 };
 
 }  // namespace millrace::front

@@ -15,7 +15,7 @@
 #include "millrace/codec/cbor.hpp"
 #include "millrace/codec/gzip.hpp"
 #include "millrace/codec/json_reader.hpp"
-#include "millrace/services/sessions.hpp"
+#include "millrace/services/accounts.hpp"
 
 namespace millrace::front {
 
@@ -213,9 +213,13 @@ class AwsHandler final : public http::Handler {
       body = *collected;
     }
     // Nothing but an object reaches an operation, and each says so itself: its text is looked at once.
-    if (post && route.operation && typed(route, fields) && !body.empty() && !refuse(route, body, fields, request)) {
-      co_await run(*route.operation, body, fields, *lease, writer);
-      co_return;
+    if (post && route.operation && typed(route, fields) && !body.empty()) {
+      std::optional<Signer> signer;
+      if (options_.multi_account) signer.emplace();
+      if (!refuse(route, body, fields, request, signer ? &*signer : nullptr)) {
+        co_await run(*route.operation, body, fields, signer, *lease, writer);
+        co_return;
+      }
     }
     co_await refuse(route, body, fields, request, *lease, writer);
   }
@@ -271,8 +275,26 @@ class AwsHandler final : public http::Handler {
 
   /// The checks of a signature, with a known operation.
   std::optional<services::ServiceError> refuse(const Route& route, std::string_view body, const Fields& fields,
-                                               const http::Request& request) const {
-    return authenticator_.refuse(fields.credentials, request, body, route.service->name);
+                                               const http::Request& request, Signer* signer = nullptr) const {
+    return authenticator_.refuse(fields.credentials, request, body, route.service->name, signer);
+  }
+
+  /// Whose call it is. Its environment is null where there are several accounts, and no room for another one.
+  awaitable<Caller> caller_of(const Signer& signer) {
+    Caller caller{&operations_.environment(), signer.session ? &*signer.session : nullptr};
+    services::Accounts* const accounts = caller.environment->accounts;
+    if (!options_.multi_account || !accounts) co_return caller;
+    const std::string& account = signer.account.empty() ? caller.environment->account_id : signer.account;
+    const std::string& region = signer.region.empty() ? caller.environment->region : signer.region;
+    caller.environment = accounts->find(account, region);
+    if (!caller.environment) caller.environment = co_await accounts->of(account, region);
+    co_return caller;
+  }
+
+  static services::ServiceError too_many_accounts() {
+    return {
+        "LimitExceededException", 400,
+        "There are " + std::to_string(services::Accounts::kMost) + " accounts and regions here: no more are taken."};
   }
 
   /// A request to a service that is asked by forms and by RPC v2 CBOR, too.
@@ -287,7 +309,13 @@ class AwsHandler final : public http::Handler {
     services::Reply& reply = exchange.reply;
     reply.clear();
     std::string operation;
-    reply.error = refuse_converted(route, as, *collected, fields, request, operation);
+    Signer signer;
+    reply.error = refuse_converted(route, as, *collected, fields, request, operation, signer);
+    Caller caller;
+    if (!reply.error) {
+      caller = co_await caller_of(signer);
+      if (!caller.environment) reply.error = too_many_accounts();
+    }
     if (!reply.error) {
       std::string_view body = *collected;
       std::optional<std::string> plain, json;
@@ -303,12 +331,8 @@ class AwsHandler final : public http::Handler {
         json = json_of_cbor(body.empty() ? std::string_view("\xA0") : body);
       else
         json = std::string(body);
-      std::optional<services::Session> session;
-      if (const std::string token = session_token(request); !token.empty() && options_.sessions)
-        session = options_.sessions->open(token);
       if (json)
-        (void)co_await operations_.run(entry, exchange.request_id(), *json, reply, services::Wire::json,
-                                       session ? &*session : nullptr);
+        (void)co_await operations_.run(entry, exchange.request_id(), *json, reply, services::Wire::json, caller);
       else if (!reply.error)
         reply.error = services::ServiceError{"SerializationException", 400, ""};
     }
@@ -317,7 +341,7 @@ class AwsHandler final : public http::Handler {
 
   std::optional<services::ServiceError> refuse_converted(const Route& route, Converted as, std::string_view body,
                                                          const Fields& fields, const http::Request& request,
-                                                         std::string& operation) const {
+                                                         std::string& operation, Signer& signer) const {
     std::string version(route.service->query_version);
     const std::string_view form = body.empty() ? request.query : body;
     if (as == Converted::rpc) {
@@ -332,7 +356,7 @@ class AwsHandler final : public http::Handler {
     if (!operations_.find(*route.service, operation) || version != route.service->query_version)
       return services::ServiceError{"UnknownOperationException", as == Converted::form ? 400 : 404,
                                     "Could not find operation " + operation + " for version " + version};
-    return authenticator_.refuse(fields.credentials, request, body, route.service->name);
+    return refuse(route, body, fields, request, &signer);
   }
 
   static awaitable<void> send_converted(const services::Service& service, Converted as, std::string_view operation,
@@ -368,11 +392,19 @@ class AwsHandler final : public http::Handler {
     (void)co_await writer.send(head, std::span(&slice, 1));
   }
 
-  awaitable<void> run(const Operations::Entry& entry, std::string_view body, const Fields& fields, Exchange& exchange,
-                      http::ResponseWriter& writer) {
+  awaitable<void> run(const Operations::Entry& entry, std::string_view body, const Fields& fields,
+                      const std::optional<Signer>& signer, Exchange& exchange, http::ResponseWriter& writer) {
     services::Reply& reply = exchange.reply;
     const std::string_view content_type = content_type_of(fields.wire);
-    const int status = co_await operations_.run(entry, exchange.request_id(), body, reply, fields.wire);
+    Caller caller;
+    if (signer) {
+      caller = co_await caller_of(*signer);
+      if (!caller.environment) {
+        co_await send_error(too_many_accounts(), fields, exchange, writer);
+        co_return;
+      }
+    }
+    const int status = co_await operations_.run(entry, exchange.request_id(), body, reply, fields.wire, caller);
     if (reply.pushed) {
       co_await push(fields, exchange, writer);
       co_return;

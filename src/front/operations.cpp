@@ -76,14 +76,18 @@ const Operations::Entry* Operations::find(const services::Service& service, std:
 }
 
 awaitable<int> Operations::run(const Entry& entry, std::string_view request_id, std::string_view body,
-                               services::Reply& reply, services::Wire wire, const services::Session* session,
-                               bool declared) {
+                               services::Reply& reply, services::Wire wire, Caller caller) {
   const auto begun = std::chrono::steady_clock::now();
   const Executor executor = co_await boost::asio::this_coro::executor;
-  services::Context context{environment_, request_id, wire, session, declared};
+  services::Environment* owner = caller.environment ? caller.environment : &environment_;
   std::exception_ptr failure;
   try {
-    co_await entry.operation->run(context, body, reply);
+    if (owner->accounts && entry.service->find_owner) {
+      const services::Context asks{*owner, request_id, wire, caller.session};
+      reply.error = entry.service->find_owner(asks, entry.operation->name, body, owner);
+    }
+    services::Context context{*owner, request_id, wire, caller.session, caller.declared};
+    if (!reply.error) co_await entry.operation->run(context, body, reply);
   } catch (...) {
     failure = std::current_exception();
   }

@@ -8,6 +8,13 @@
 
 namespace millrace::front {
 
+/// Whose call it is.
+struct Caller {
+  services::Environment* environment = nullptr;  ///< null: the configured account's
+  const services::Session* session = nullptr;    ///< of its credentials, where they are for a time
+  bool declared = false;                         ///< the configuration's own call, which no rate is for
+};
+
 class Operations {
  public:
   Operations(services::Environment& environment, telemetry::Registry& metrics, Cores& cores,
@@ -30,8 +37,7 @@ class Operations {
   /// Runs it, counts it, and turns an exception into InternalFailure. Gives the reply's HTTP status; body and reply are
   /// on `wire`.
   awaitable<int> run(const Entry& entry, std::string_view request_id, std::string_view body, services::Reply& reply,
-                     services::Wire wire = services::Wire::json, const services::Session* session = nullptr,
-                     bool declared = false);
+                     services::Wire wire = services::Wire::json, Caller caller = {});
 
  private:
   services::Environment& environment_;

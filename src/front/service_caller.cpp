@@ -19,8 +19,9 @@ class InProcessCaller final : public gateway::ServiceCaller {
       services::write_error_body(error, reply.body);
       answer.status = error.status;
     } else {
-      answer.status = co_await operations_.run(*entry, call.request_id, call.body, reply, services::Wire::json, nullptr,
-                                               call.declared);
+      const Caller caller{.environment = nullptr, .session = nullptr, .declared = call.declared};
+      answer.status =
+          co_await operations_.run(*entry, call.request_id, call.body, reply, services::Wire::json, caller);
     }
     if (reply.pieces)
       while (reply.pieces->next(reply.body)) {

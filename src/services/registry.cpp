@@ -1,6 +1,7 @@
 #include <array>
 
 #include "millrace/services/operation.hpp"
+#include "services/kinesis/owner.hpp"
 
 namespace millrace::services {
 
@@ -25,7 +26,7 @@ const Operation* Service::find(std::string_view operation) const noexcept {
 
 std::span<const Service> all_services() {
   static const std::array<Service, 4> services{
-      Service{"kinesis", "Kinesis_20131202", kinesis::operations(), true},
+      Service{"kinesis", "Kinesis_20131202", kinesis::operations(), true, {}, {}, &kinesis::find_owner},
       Service{"firehose", "Firehose_20150804", firehose::operations()},
       Service{"monitoring", "GraniteServiceVersion20100801", monitoring::operations(), false, "2010-08-01",
               "http://monitoring.amazonaws.com/doc/2010-08-01/"},

@@ -19,6 +19,13 @@ Sealer sealer_of(std::string_view secret) {
 
 }  // namespace
 
+std::string_view Session::account() const noexcept {
+  constexpr std::string_view kBegin = "arn:aws:sts::";
+  const std::string_view arn = assumed_arn;
+  if (!arn.starts_with(kBegin)) return {};
+  return arn.substr(kBegin.size(), arn.find(':', kBegin.size()) - kBegin.size());
+}
+
 Sessions::Sessions(std::string_view secret) : sealer_(sealer_of(secret)) {}
 
 std::string Sessions::token(const Session& session, Random& random) const {

@@ -21,6 +21,7 @@ void PublishedMetrics::put(const Name& name, const Statistics& values) {
   const std::string dimensions = text_of(name.dimensions);
   std::string key;
   for (const std::string_view part : {name.space, name.metric, name.unit, dimensions}) (key += part) += '\0';
+  for (const auto& [label, value] : name.whose) (key += value) += '\0';
   std::lock_guard lock(mutex_);
   auto at = series_.find(key);
   if (at == series_.end()) {
@@ -32,9 +33,9 @@ void PublishedMetrics::put(const Name& name, const Statistics& values) {
       recent_.pop_back();
     }
     recent_.push_front(key);
-    const Labels labels{
-        {"namespace", name.space}, {"metric", name.metric}, {"dimensions", dimensions}, {"unit", name.unit}};
-    series_.emplace(std::move(key), Series{labels, values, bytes, recent_.begin()});
+    Labels labels{{"namespace", name.space}, {"metric", name.metric}, {"dimensions", dimensions}, {"unit", name.unit}};
+    labels.insert(labels.end(), name.whose.begin(), name.whose.end());
+    series_.emplace(std::move(key), Series{std::move(labels), values, bytes, recent_.begin()});
     bytes_ += bytes;
     return;
   }

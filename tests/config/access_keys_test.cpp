@@ -39,6 +39,19 @@ TEST_F(AccessKeyFile, IsReadAsTheAwsToolsWriteIt) {
   EXPECT_EQ(read->keys[1].secret, "b");
 }
 
+TEST_F(AccessKeyFile, AKeyMaySayWhoseItIs) {
+  const auto read =
+      read_access_keys(file(std::string(kOne) + "aws_account_id = 111122223333\n"
+                                                "[b]\naws_access_key_id = 444455556666\naws_secret_access_key = b\n"
+                                                "[c]\naws_access_key_id = C\naws_secret_access_key = c\n"));
+  ASSERT_TRUE(read) << read.error().detail;
+  EXPECT_EQ(read->keys[0].account, "111122223333");
+  EXPECT_EQ(read->keys[1].account, "444455556666");
+  EXPECT_EQ(read->keys[2].account, "");
+  EXPECT_EQ(wrong(std::string(kOne) + "aws_account_id = 1\n"),
+            "credentials:4: aws_account_id is not an account: write twelve digits");
+}
+
 TEST_F(AccessKeyFile, EachMistakeIsToldByItsLine) {
   EXPECT_EQ(wrong(""),
             "credentials: holds no access key: write a section with aws_access_key_id and aws_secret_access_key");

@@ -124,7 +124,7 @@ CONFIGS = [
 ]
 SPECIAL = {
     "merge-key": [
-        "millrace.yaml:1: a: is not a known key; known here: listen, region, account_id, data_dir, storage, tls, auth, log, threads, shutdown, limits, delays, admin, streams, delivery_streams, apis",
+        "millrace.yaml:1: a: is not a known key; known here: listen, region, account_id, multi_account, data_dir, storage, tls, auth, log, threads, shutdown, limits, delays, admin, streams, delivery_streams, apis",
         "millrace.yaml:3: log: YAML merge keys (<<) are not supported: write the members out",
     ],
     "too-large": ["millrace.yaml: is larger than 4 MiB"],

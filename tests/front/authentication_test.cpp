@@ -1,3 +1,5 @@
+#include "front/authentication.hpp"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -175,6 +177,90 @@ TEST_F(Authentication, WhatIsMissingIsToldFirst) {
   stream.header("Content-Type", "application/x-amz-json-1.1");
   site_.transport->exchange(stream, "{}");
   EXPECT_THAT(stream.received, HasSubstr("MissingAuthenticationTokenException"));
+}
+
+/// What the modes make of a signer where there are several accounts.
+class Signers : public testing::Test {
+ protected:
+  static Options options(AuthMode mode) {
+    Options options;
+    options.auth = mode;
+    options.multi_account = true;
+    options.access_keys = {{kId, kSecret}, {"AKIAOTHER", "other", "111122223333"}};
+    options.sessions = &sessions();
+    return options;
+  }
+  static const services::Sessions& sessions() {
+    static const services::Sessions made("secret");
+    return made;
+  }
+  /// account/region/session name, or why not.
+  static std::string signer(AuthMode mode, const std::string& credential, const std::string& token = {}) {
+    const std::string authorization = "AWS4-HMAC-SHA256 Credential=" + credential + ", SignedHeaders=host, Signature=0";
+    http::Request request;
+    request.method = "POST";
+    request.path = "/";
+    if (!token.empty()) request.headers.add("X-Amz-Security-Token", token);
+    Signer out;
+    const Credentials credentials{credential.empty() ? std::string_view{} : authorization, true};
+    if (const auto refused = Authenticator(options(mode)).refuse(credentials, request, "{}", "kinesis", &out))
+      return refused->type;
+    return out.account + "/" + out.region + "/" + (out.session ? out.session->name : "");
+  }
+};
+
+TEST_F(Signers, AreTakenAsTheySayWhereNothingIsVerified) {
+  const auto random = make_seeded_random(1);
+  const std::string token =
+      sessions().token({"ASIA", "s", "AROA", "arn:aws:sts::444455556666:assumed-role/r/me", "me", {}}, *random);
+  const std::string scope = "/20261120/eu-west-1/kinesis/aws4_request";
+  for (const AuthMode mode : {AuthMode::presence, AuthMode::ignore}) {
+    EXPECT_EQ(signer(mode, "111122223333" + scope), "111122223333/eu-west-1/");
+    EXPECT_EQ(signer(mode, "AKIAOTHER" + scope), "/eu-west-1/") << "whose it is nobody knows here";
+    EXPECT_EQ(signer(mode, "1111222233334" + scope), "/eu-west-1/");
+    EXPECT_EQ(signer(mode, "test/20261120/US_EAST/kinesis/aws4_request"), "//");
+    EXPECT_EQ(signer(mode, "test"), "//");
+    EXPECT_EQ(signer(mode, "ASIA" + scope, token), "444455556666/eu-west-1/me");
+    EXPECT_EQ(signer(mode, "ASIA" + scope, "forged"), "/eu-west-1/");
+  }
+  EXPECT_EQ(signer(AuthMode::presence, ""), "MissingAuthenticationTokenException");
+  EXPECT_EQ(signer(AuthMode::ignore, ""), "//");
+}
+
+TEST_F(Signers, AreOfTheirKeysAccountWhereSignaturesAreVerified) {
+  Options given = options(AuthMode::verify);
+  given.system_time = [] { return *sigv4::parse_time("20261120T101500Z"); };
+  const Authenticator authenticator(given);
+  const auto verified = [&](const std::string& id, const std::string& secret, const std::string& region,
+                            const std::string& token) -> std::string {
+    http::Request request;
+    request.method = "POST";
+    request.path = "/";
+    request.headers.add("Host", "localhost");
+    request.headers.add("X-Amz-Date", "20261120T101500Z");
+    if (!token.empty()) request.headers.add("X-Amz-Security-Token", token);
+    const std::string credential = id + "/20261120/" + region + "/kinesis/aws4_request";
+    const auto scope = *sigv4::parse_credential(credential);
+    const std::string canonical = sigv4::canonical_request(request, "host;x-amz-date", sigv4::hash_text("{}"));
+    sigv4::SigningKey key(secret, scope);
+    const std::string authorization =
+        "AWS4-HMAC-SHA256 Credential=" + credential + ", SignedHeaders=host;x-amz-date, Signature=" +
+        sigv4::hexadecimal(key.sign(sigv4::string_to_sign("20261120T101500Z", scope, canonical)));
+    Signer out;
+    if (const auto refused = authenticator.refuse({authorization, true}, request, "{}", "kinesis", &out))
+      return refused->type;
+    return out.account + "/" + out.region + "/" + (out.session ? out.session->name : "");
+  };
+  const auto random = make_seeded_random(1);
+  const std::string token = sessions().token({"ASIA", "s", "AROA", "arn:aws:sts::111122223333:assumed-role/r/me", "me",
+                                              *sigv4::parse_time("20261120T101600Z")},
+                                             *random);
+  EXPECT_EQ(verified(kId, kSecret, "us-east-1", ""), "/us-east-1/");
+  EXPECT_EQ(verified("AKIAOTHER", "other", "ap-south-1", ""), "111122223333/ap-south-1/");
+  EXPECT_EQ(verified("ASIA", "s", "us-east-1", token), "111122223333/us-east-1/me");
+  EXPECT_EQ(verified("AKIAOTHER", "wrong", "us-east-1", ""), "InvalidSignatureException");
+  EXPECT_EQ(verified("AKIAOTHER", "other", "US_EAST", ""), "InvalidSignatureException");
+  EXPECT_EQ(verified("111122223333", "other", "us-east-1", ""), "UnrecognizedClientException");
 }
 
 }  // namespace

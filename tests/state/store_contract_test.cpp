@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "millrace/state/scoped.hpp"
 #include "millrace/state/store.hpp"
 #include "support/run.hpp"
 
@@ -16,16 +17,27 @@ namespace {
 
 /// A store and what it stands on.
 struct Made {
-  std::unique_ptr<MemoryFiles> files;
-  std::unique_ptr<ManualClock> clock;
-  std::unique_ptr<Store> store;
+  std::unique_ptr<MemoryFiles> files = {};
+  std::unique_ptr<ManualClock> clock = {};
+  std::unique_ptr<Store> whole = {}, store = {};
 };
-Made in_memory() { return {nullptr, nullptr, make_memory_store()}; }
+Made in_memory() { return {.store = make_memory_store()}; }
 Made on_a_journal() {
-  Made made{make_memory_files(), std::make_unique<ManualClock>(), nullptr};
+  Made made{make_memory_files(), std::make_unique<ManualClock>()};
   auto store = make_journal_store(*made.files, *made.clock, {.directory = "data/state"});
   EXPECT_TRUE(store) << store.error().detail;
   made.store = std::move(store->store);
+  return made;
+}
+
+/// One of two under the same store.
+Made scoped() {
+  Made made = in_memory();
+  made.whole = std::move(made.store);
+  (void)test::run(made.whole->put("a", "of nobody"));
+  (void)test::run(made.whole->put("here/", "of nobody"));
+  (void)test::run(made.whole->put("there/a", "of the other"));
+  made.store = make_scoped_store(*made.whole, "here/b/");
   return made;
 }
 
@@ -182,8 +194,23 @@ TEST_P(StoreContract, CompareAndSwapOfManyThreadsLosesNoChangeAndWatchersSeeOrde
   EXPECT_TRUE(std::is_sorted(revisions.begin(), revisions.end()));
 }
 
+TEST(ScopedStore, SharesNumbersAndNothingElse) {
+  const auto whole = make_memory_store();
+  const auto one = make_scoped_store(*whole, "one/"), two = make_scoped_store(*whole, "two/");
+  EXPECT_EQ(test::run(one->next_number("n")).value(), 1u);
+  EXPECT_EQ(test::run(two->next_number("n")).value(), 2u);
+  ASSERT_TRUE(test::run(one->put("a", "1")));
+  ASSERT_TRUE(test::run(two->put("a", "2")));
+  EXPECT_EQ(test::run(one->get("a")).value()->value, "1");
+  EXPECT_EQ(test::run(one->get("a")).value()->key, "a");
+  EXPECT_EQ(test::run(whole->get("two/a")).value()->value, "2");
+  ASSERT_TRUE(test::run(one->clear()));
+  EXPECT_EQ(test::run(whole->list("")).value().size(), 1u);
+}
+
 INSTANTIATE_TEST_SUITE_P(Forms, StoreContract,
-                         ::testing::Values(Form{"memory", in_memory}, Form{"journal", on_a_journal}),
+                         ::testing::Values(Form{"memory", in_memory}, Form{"journal", on_a_journal},
+                                           Form{"scoped", scoped}),
                          [](const auto& form) { return form.param.name; });
 
 }  // namespace

@@ -21,7 +21,8 @@
 ///
 ///     GET  /health    200 as long as the process answers:
 ///                     {"status":"ok"|"degraded","version","uptime_seconds","storage","problems"}. Degraded: a delivery
-///                     stream's last write failed, {"delivery_stream","reason"}, or storage is not well:
+///                     stream's last write failed, {"delivery_stream","reason"} (of another account:
+///                     "<account>/<region>/<name>"), or storage is not well:
 ///                     {"part":"storage","reason"}. Still 200, since who restarts a daemon for it repairs no
 ///                     destination and, in memory mode, loses the records that wait for one.
 ///     GET  /ready     200 when requests are served, else 503: {"ready":true|false}
@@ -43,6 +44,9 @@
 ///
 /// And the pages of LocalStack and moto that test suites poll: /_localstack/..., /health, /moto-api/reset. Their resets
 /// are the same one, under the same rules. docs/urls.md has them all.
+namespace millrace::services {
+struct Environment;
+}
 namespace millrace::admin {
 
 struct Dependencies {
@@ -65,6 +69,8 @@ struct Dependencies {
   std::function<std::string()> authority{};  ///< PEM, empty: none; the function too. Any thread
   /// What is wrong with what is stored, or with storing more; a reason each. Empty: never anything.
   std::function<std::vector<std::string>()> degraded{};
+  /// Other accounts and regions than the one whose streams and delivery streams stand above; empty: none. Any thread.
+  std::function<std::vector<services::Environment*>()> others{};
 };
 
 class Admin {

@@ -60,6 +60,7 @@ struct ApiDeclaration {
 /// Who may sign requests, and with what.
 struct AccessKey {
   std::string id, secret;
+  std::string account = {};  ///< empty: not said
 };
 
 struct Config {
@@ -68,6 +69,7 @@ struct Config {
   std::string listen_gateway = "localhost:8080";
   std::string region = "us-east-1";
   std::string account_id = "000000000000";
+  bool multi_account = false;
   std::filesystem::path data_dir = "data";  ///< relative to the working directory
   std::string storage_mode = "memory";
   std::string storage_sync = "always";

@@ -23,13 +23,16 @@ enum class AuthMode { verify, presence, ignore };
 
 struct AccessKey {
   std::string id, secret;
+  std::string account = {};  ///< whose it is, where there are several; empty: the configured one's
 };
 
 struct Options {
   AuthMode auth = AuthMode::presence;
   std::size_t body_bytes_max = 20u << 20;
   std::vector<AccessKey> access_keys = {};
-  std::string region = "us-east-1";              ///< that signatures must be scoped to
+  std::string region = "us-east-1";  ///< that signatures must be scoped to; not with multi_account
+  /// The signer's account and the scope's region are those of the request: the environment has accounts.
+  bool multi_account = false;
   const services::Sessions* sessions = nullptr;  ///< whose tokens sign too; null: no tokens are known
   /// What a signature's age is told by: never the domain clock, which may stand still.
   std::function<std::chrono::sys_seconds()> system_time = {};  ///< empty: the system's clock

@@ -5,6 +5,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "millrace/base/awaitable.hpp"
 #include "millrace/base/buffer.hpp"
@@ -27,6 +29,7 @@ class PublishedMetrics;
 /// decoding, validation and error bodies are written once, around the table.
 namespace millrace::services {
 
+class Accounts;
 class Sessions;
 struct Session;
 
@@ -51,6 +54,9 @@ struct Environment {
   std::string region = "us-east-1";
   telemetry::PublishedMetrics* published = nullptr;  ///< what clients publish of themselves
   const Sessions* sessions = nullptr;                ///< credentials for a time
+  Accounts* accounts = nullptr;                      ///< all there are; null: only this one is served
+  /// What tells the metrics of other accounts and regions from those of the configured ones, which have none.
+  std::vector<std::pair<std::string, std::string>> labels = {};
 };
 
 /// One call's surroundings; the views live as long as the call.
@@ -118,6 +124,11 @@ struct Service {
   /// Of services that older SDKs ask by forms (AWS's query protocol) and newer ones by Smithy RPC v2 CBOR; empty:
   /// neither. Those take JSON 1.0.
   std::string_view query_version = {}, query_namespace = {};
+  /// Where there are several accounts: finds whose resources a call is about, by the ARNs in its body, and may refuse.
+  /// null: always the caller's.
+  /// @param owner  the caller's until it is set
+  std::optional<ServiceError> (*find_owner)(const Context& caller, std::string_view operation, std::string_view body,
+                                            Environment*& owner) = nullptr;
   const Operation* find(std::string_view operation) const noexcept;
 };
 

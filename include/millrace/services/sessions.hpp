@@ -18,6 +18,8 @@ struct Session {
   std::string name;
   std::chrono::sys_seconds expires;
 
+  std::string_view account() const noexcept;  ///< of assumed_arn
+
   friend bool operator==(const Session&, const Session&) = default;
 };
 

@@ -21,6 +21,10 @@ inline constexpr std::string_view kIteratorSecret = "iterators/secret";
 /// `<delivery stream name>`: a delivery stream with its version, checkpoints and planned ranges (JSON with a `form`).
 inline constexpr std::string_view kDelivery = "delivery/";
 
+// ---- other accounts and regions than the configured ones
+/// `<account>/<region>/` and a key of those above: theirs. The numbers below are given to all alike.
+inline constexpr std::string_view kAccounts = "accounts/";
+
 // ---- names of numbers
 inline constexpr std::string_view kStreamIncarnations = "streams/incarnation";
 inline constexpr std::string_view kIteratorStarts = "iterators/start";

@@ -26,6 +26,7 @@ class PublishedMetrics {
     std::string space, metric;
     Labels dimensions;  ///< in any order
     std::string unit;
+    Labels whose = {};  ///< more labels, which come last
   };
   void put(const Name& name, const Statistics& values);
   /// One value of each series, with the labels namespace, metric, dimensions ("Name=Value,Name=Value") and unit.

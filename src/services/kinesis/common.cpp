@@ -12,6 +12,7 @@ namespace millrace::services::kinesis {
 namespace {
 
 constexpr std::chrono::seconds kPageTokenLife{300};
+constexpr std::string_view kPageTokenForm = "2 ";
 
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
@@ -392,28 +393,44 @@ std::optional<ServiceError> check_tag_keys_to_remove(const Environment& environm
 
 // Base64 of `1 <issued ms> <listing>\n<after>`: opaque to clients, and nothing in it is worth forging.
 std::string write_page_token(const Environment& environment, const PageToken& token) {
-  return codec::base64::encode("1 " + std::to_string(environment.clock.now().time_since_epoch().count()) + " " +
-                               token.listing + "\n" + token.after);
+  return codec::base64::encode(
+      std::string(kPageTokenForm) + std::to_string(environment.clock.now().time_since_epoch().count()) + " " +
+      environment.account_id + " " + environment.region + " " + token.listing + "\n" + token.after);
+}
+
+std::optional<PageOrigin> page_origin(std::string_view text) {
+  const std::optional<std::string> plain = codec::base64::decode(text);
+  // A listing's name may come back in an error's text.
+  if (!plain || !plain->starts_with(kPageTokenForm) || !codec::valid_utf8(*plain)) return std::nullopt;
+  PageOrigin out;
+  const char* const begin = plain->data() + kPageTokenForm.size();
+  const auto [end, error] = std::from_chars(begin, plain->data() + plain->size(), out.issued_ms);
+  std::string_view rest = std::string_view(*plain).substr(static_cast<std::size_t>(end - plain->data()));
+  const std::size_t line = rest.find('\n');
+  if (error != std::errc{} || line == rest.npos || !rest.starts_with(' ')) return std::nullopt;
+  out.page.after = rest.substr(line + 1);
+  rest = rest.substr(1, line - 1);
+  for (std::string* word : {&out.account, &out.region}) {
+    const std::size_t blank = rest.find(' ');
+    if (blank == rest.npos) return std::nullopt;
+    *word = rest.substr(0, blank);
+    rest.remove_prefix(blank + 1);
+  }
+  out.page.listing = rest;
+  return out;
 }
 
 Outcome<PageToken> read_page_token(const Environment& environment, std::string_view text, std::string_view operation) {
-  const std::optional<std::string> plain = codec::base64::decode(text);
-  const ServiceError invalid = invalid_argument("Invalid NextToken.");
-  // A listing's name may come back in an error's text.
-  if (!plain || !plain->starts_with("1 ") || !codec::valid_utf8(*plain)) return invalid;
-  std::int64_t issued_ms = 0;
-  const auto [end, error] = std::from_chars(plain->data() + 2, plain->data() + plain->size(), issued_ms);
-  const std::size_t at = static_cast<std::size_t>(end - plain->data());
-  const std::size_t line = plain->find('\n');
-  if (error != std::errc{} || line == plain->npos || at >= line || (*plain)[at] != ' ') return invalid;
-  PageToken token{plain->substr(at + 1, line - at - 1), plain->substr(line + 1)};
-  if (!token.listing.starts_with(operation)) return invalid;
+  std::optional<PageOrigin> token = page_origin(text);
+  if (!token || token->account != environment.account_id || token->region != environment.region ||
+      !token->page.listing.starts_with(operation))
+    return invalid_argument("Invalid NextToken.");
   // Compared as numbers: a forged issue time must not overflow time arithmetic.
   const std::int64_t now_ms = environment.clock.now().time_since_epoch().count();
-  if (issued_ms < now_ms - std::chrono::milliseconds(kPageTokenLife).count() || issued_ms > now_ms)
+  if (token->issued_ms < now_ms - std::chrono::milliseconds(kPageTokenLife).count() || token->issued_ms > now_ms)
     return ServiceError{"ExpiredNextTokenException", 400,
                         "The NextToken has expired. Tokens are valid for 300 seconds."};
-  return token;
+  return std::move(token->page);
 }
 
 }  // namespace millrace::services::kinesis

@@ -140,11 +140,18 @@ std::optional<ServiceError> check_tags(const Environment& environment, std::stri
 std::optional<ServiceError> check_tag_keys_to_remove(const Environment& environment, std::string_view stream,
                                                      const std::vector<std::string>& keys);
 
-/// Where a listing goes on. Valid for 300 s of domain time.
+/// Where a listing goes on. Valid for 300 s of domain time, in its account and region.
 struct PageToken {
   std::string listing;  ///< the operation and what it lists; a token of another listing is refused
   std::string after;    ///< last item shown
 };
+/// What a token says of itself, whoever asks and however old it is: nothing of it is sealed.
+struct PageOrigin {
+  std::int64_t issued_ms = 0;
+  std::string account, region;
+  PageToken page;
+};
+std::optional<PageOrigin> page_origin(std::string_view text);
 std::string write_page_token(const Environment& environment, const PageToken& token);
 Outcome<PageToken> read_page_token(const Environment& environment, std::string_view text, std::string_view operation);
 

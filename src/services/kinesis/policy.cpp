@@ -5,6 +5,7 @@
 
 #include "millrace/codec/json_reader.hpp"
 #include "millrace/streams/control.hpp"
+#include "services/kinesis/policy_evaluation.hpp"
 
 namespace millrace::services::kinesis {
 namespace {
@@ -32,7 +33,7 @@ bool principal(const json& value) {
 }
 
 // What is wrong with it; nothing.
-std::optional<std::string> mistake(const json& policy, std::string_view arn) {
+std::optional<std::string> mistake(const json& policy, std::string_view arn, bool evaluated) {
   if (!policy.is_object()) return "it is no JSON object";
   if (const auto version = policy.find("Version");
       version != policy.end() && *version != "2012-10-17" && *version != "2008-10-17")
@@ -55,13 +56,15 @@ std::optional<std::string> mistake(const json& policy, std::string_view arn) {
     if (has("Resource") && !texts(statement["Resource"], this_resource, arn))
       return "Resource must be the resource that the policy is attached to";
     if (has("Condition") && !statement["Condition"].is_object()) return "Condition is no object";
+    if (has("Condition") && evaluated)
+      if (auto unknown = unknown_condition(statement["Condition"])) return unknown;
   }
   return std::nullopt;
 }
 
 }  // namespace
 
-std::optional<ServiceError> check_policy(std::string_view policy, std::string_view arn) {
+std::optional<ServiceError> check_policy(std::string_view policy, std::string_view arn, bool evaluated) {
   if (policy.size() > kPolicyBytesMax)
     return ServiceError{"LimitExceededException", 400,
                         "The policy must not be larger than " + std::to_string(kPolicyBytesMax) + " bytes."};
@@ -69,7 +72,7 @@ std::optional<ServiceError> check_policy(std::string_view policy, std::string_vi
   codec::JsonReader reader(policy);
   reader.skip_value();
   const json parsed = !reader.failed() && reader.at_end() ? json::parse(policy, nullptr, false) : json();
-  if (auto wrong = mistake(parsed, arn)) return invalid_argument("The policy is malformed: " + *wrong + ".");
+  if (auto wrong = mistake(parsed, arn, evaluated)) return invalid_argument("The policy is malformed: " + *wrong + ".");
   return std::nullopt;
 }
 

@@ -68,6 +68,10 @@ awaitable<Outcome<Output>> create_delivery_stream(Context& context, Input in) {
   if (!in.s3) co_return invalid_argument("Exactly one destination configuration is supported for a Firehose");
   const auto source = stream_name(in.source->stream_arn);
   if (!source) co_return invalid_argument("KinesisStreamARN must be the ARN of a Kinesis stream.");
+  const std::string place = ":" + environment.region + ":" + environment.account_id + ":stream/";
+  if (environment.accounts && in.source->stream_arn.find(place) == std::string::npos)
+    co_return invalid_argument("KinesisStreamARN must be of a stream of account " + environment.account_id + " in " +
+                               environment.region + ".");
   auto destination = s3_destination(*in.s3, in.name);
   if (!destination) co_return destination.error();
 

@@ -1,5 +1,7 @@
-// PutResourcePolicy: the resource-based policy of a stream or consumer, which is kept and not evaluated yet.
+// PutResourcePolicy: the resource-based policy of a stream or consumer, which is evaluated where there are several
+// accounts and credentials of theirs; else kept.
 // Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutResourcePolicy.html
+#include "millrace/services/accounts.hpp"
 #include "services/kinesis/policy.hpp"
 
 namespace millrace::services::kinesis {
@@ -14,7 +16,8 @@ constexpr auto kInput = fields(field<&Input::policy>("Policy"), resource_selecto
 awaitable<Outcome<NoOutput>> put_resource_policy(Context& context, Input in) {
   const Outcome<Resource> resource = find_resource_with_policy(context.environment, in.resource);
   if (!resource) co_return resource.error();
-  if (auto refused = check_policy(in.policy, in.resource.arn)) co_return *refused;
+  const Accounts* const accounts = context.environment.accounts;
+  if (auto refused = check_policy(in.policy, in.resource.arn, accounts && accounts->policies())) co_return *refused;
   auto set = co_await set_policy(context.environment, *resource, in.resource.arn, std::move(in.policy));
   co_return set;
 }

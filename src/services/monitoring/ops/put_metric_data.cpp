@@ -154,7 +154,8 @@ awaitable<Outcome<NoOutput>> put_metric_data(Context& context, Input in) {
       co_return std::move(*refused);
   for (Datum& datum : *in.metrics) {
     const PublishedMetrics::Statistics values = statistics_of(datum);
-    PublishedMetrics::Name name{in.space, std::move(datum.name), {}, datum.unit.value_or("None")};
+    PublishedMetrics::Name name{
+        in.space, std::move(datum.name), {}, datum.unit.value_or("None"), context.environment.labels};
     if (datum.dimensions)
       for (Dimension& dimension : *datum.dimensions)
         name.dimensions.emplace_back(std::move(dimension.name), std::move(dimension.value));

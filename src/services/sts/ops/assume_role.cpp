@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "millrace/base/utc_text.hpp"
+#include "millrace/services/accounts.hpp"
 #include "millrace/services/sessions.hpp"
 #include "services/dispatch.hpp"
 
@@ -89,7 +90,9 @@ awaitable<Outcome<Output>> assume_role(Context& context, Input in) {
   const auto role = role_of(in.role_arn);
   if (!role) co_return ServiceError{"ValidationException", 400, in.role_arn + " is invalid"};
   const Environment& environment = context.environment;
-  if (role->account != environment.account_id)
+  // Where nobody's credentials are looked at, a role is the way into another account.
+  const bool any_account = environment.accounts && !environment.accounts->policies();
+  if (role->account != environment.account_id && !any_account)
     co_return ServiceError{"AccessDeniedException", 403,
                            "User: arn:aws:iam::" + environment.account_id +
                                ":root is not authorized to perform: sts:AssumeRole on resource: " + in.role_arn};
