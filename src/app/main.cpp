@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <iostream>
 #include <stdexcept>
+#include <thread>
 
 #include "app/commands.hpp"
 #include "app/start_error.hpp"
@@ -115,6 +116,54 @@ int log(cli::Arguments arguments) {
 
 volatile std::sig_atomic_t interrupted = 0;
 
+/// From now on SIGINT and SIGTERM end a wait, and all that follow.
+void end_waits_at_signals() {
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that went is an error code of the write
+  struct sigaction on_end {};
+  on_end.sa_handler = [](int) { interrupted = 1; };
+  on_end.sa_flags = static_cast<int>(SA_RESETHAND);  // a second one does not wait for the server
+  ::sigaction(SIGINT, &on_end, nullptr);
+  ::sigaction(SIGTERM, &on_end, nullptr);
+}
+bool wait_unless_interrupted(std::int64_t ms) {
+  const timespec time{static_cast<time_t>(ms / 1000), static_cast<long>(ms % 1000 * 1'000'000)};
+  if (!interrupted && ms > 0) ::nanosleep(&time, nullptr);  // a signal ends it
+  return !interrupted;
+}
+
+/// Region, credentials and certificates, as AWS's tools take them from the environment.
+template <class Command>
+void take_environment(Command& command) {
+  const auto from_environment = [](const char* name, std::string& out) {
+    if (const char* value = std::getenv(name); value && *value) out = value;
+  };
+  from_environment("AWS_REGION", command.region);
+  from_environment("AWS_ACCESS_KEY_ID", command.access_key_id);
+  from_environment("AWS_SECRET_ACCESS_KEY", command.secret_access_key);
+  from_environment("AWS_SESSION_TOKEN", command.session_token);
+  if (command.ca_file.empty()) from_environment("AWS_CA_BUNDLE", command.ca_file);
+}
+
+int agent(const cli::Arguments& arguments) {
+  cli::AgentCommand command = arguments.agent;
+  command.url = arguments.url;
+  const config::Config config = load(arguments).config;
+  configure_log(config);
+  if (arguments.config) command.region = config.region;
+  if (const auto found = cli::url_of_listener(config.listen_aws)) command.otherwise = *found;
+  take_environment(command);
+  end_waits_at_signals();
+  cli::Output out = cli::output_to(STDOUT_FILENO), err = cli::output_to(STDERR_FILENO);
+  const auto wait = [](std::chrono::milliseconds time) {
+    const bool ending = interrupted;
+    if (ending) std::this_thread::sleep_for(time);  // between its last calls
+    return !ending && wait_unless_interrupted(time.count());
+  };
+  const int code = cli::run_agent(command, wait, out, err);
+  err.flush();
+  return code;
+}
+
 /// Until Ctrl-C, which is how it ends.
 int tail(const cli::Arguments& arguments) {
   cli::TailCommand command = arguments.tail;
@@ -128,28 +177,10 @@ int tail(const cli::Arguments& arguments) {
       command.url = *found;
     }
   }
-  const auto from_environment = [](const char* name, std::string& out) {
-    if (const char* value = std::getenv(name); value && *value) out = value;
-  };
-  from_environment("AWS_REGION", command.region);
-  from_environment("AWS_ACCESS_KEY_ID", command.access_key_id);
-  from_environment("AWS_SECRET_ACCESS_KEY", command.secret_access_key);
-  from_environment("AWS_SESSION_TOKEN", command.session_token);
-  if (command.ca_file.empty()) from_environment("AWS_CA_BUNDLE", command.ca_file);
-
-  std::signal(SIGPIPE, SIG_IGN);  // a reader that went is an error code of the write
-  struct sigaction on_end {};
-  on_end.sa_handler = [](int) { interrupted = 1; };
-  on_end.sa_flags = static_cast<int>(SA_RESETHAND);  // a second one does not wait for the server
-  ::sigaction(SIGINT, &on_end, nullptr);
-  ::sigaction(SIGTERM, &on_end, nullptr);
-  const auto wait = [](std::int64_t ms) {
-    const timespec time{static_cast<time_t>(ms / 1000), static_cast<long>(ms % 1000 * 1'000'000)};
-    if (!interrupted && ms > 0) ::nanosleep(&time, nullptr);  // a signal ends it
-    return !interrupted;
-  };
+  take_environment(command);
+  end_waits_at_signals();
   cli::Output out = cli::output_to(STDOUT_FILENO), err = cli::output_to(STDERR_FILENO);
-  const int code = cli::run_tail(command, wait, out, err);
+  const int code = cli::run_tail(command, wait_unless_interrupted, out, err);
   err.flush();
   return code;
 }
@@ -165,6 +196,8 @@ int run(const cli::Arguments& arguments) {
       return log(arguments);
     case cli::Command::tail:
       return tail(arguments);
+    case cli::Command::agent:
+      return agent(arguments);
     case cli::Command::check:
     case cli::Command::serve:
       break;

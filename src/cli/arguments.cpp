@@ -130,6 +130,14 @@ std::variant<Arguments, Ended> parse(int argc, const char* const* argv) {
   tail->add_option("--url", arguments.url, "Where the daemon listens; from the configuration unless said")
       ->type_name("URL");
   tail->add_option("--ca", arguments.tail.ca_file, "The certificates that sign an https server's")->type_name("FILE");
+  CLI::App* agent = app.add_subcommand("agent", "Send what is written to log files, as the Amazon Kinesis Agent does");
+  with_config(agent);
+  std::string agent_file;
+  agent->add_option("FILE", agent_file, "What to follow and where to send it: agent.json")->required();
+  agent->add_flag("--check", arguments.agent.check, "Say what is wrong with it, or what would be followed");
+  agent->add_option("--url", arguments.url, "Where the daemon listens, instead of the endpoints in FILE")
+      ->type_name("URL");
+  agent->add_option("--ca", arguments.agent.ca_file, "The certificates that sign an https server's")->type_name("FILE");
   CLI::App* help = app.add_subcommand("help", "Print this");
   const std::string overview = app.help();  // after parsing it would be the chosen command's
 
@@ -190,11 +198,13 @@ std::variant<Arguments, Ended> parse(int argc, const char* const* argv) {
                        : exported->parsed() ? LogCommand::What::export_records
                                             : LogCommand::What::inspect;
   if (!config.empty()) arguments.config = config;
+  arguments.agent.file = agent_file;
   arguments.command = version->parsed()  ? Command::version
                       : check->parsed()  ? Command::check
                       : health->parsed() ? Command::health
                       : log->parsed()    ? Command::log
                       : tail->parsed()   ? Command::tail
+                      : agent->parsed()  ? Command::agent
                                          : Command::serve;
   return arguments;
 }

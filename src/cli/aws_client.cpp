@@ -89,16 +89,17 @@ struct AwsClient::Connection {
 AwsClient::AwsClient(Options options) : options_(std::move(options)) {}
 AwsClient::~AwsClient() = default;
 
-Result<HttpAnswer> AwsClient::kinesis(std::string_view operation, std::string body) {
+Result<HttpAnswer> AwsClient::call(const Service& service, std::string_view operation, std::string body) {
   for (;;) {
     bool sent_on_kept = false;
-    auto answer = exchange(operation, body, sent_on_kept);
+    auto answer = exchange(service, operation, body, sent_on_kept);
     // The server may close what has been idle for long; asked anew it answers.
     if (answer || !sent_on_kept) return answer;
   }
 }
 
-Result<HttpAnswer> AwsClient::exchange(std::string_view operation, const std::string& body, bool& sent_on_kept) {
+Result<HttpAnswer> AwsClient::exchange(const Service& service, std::string_view operation, const std::string& body,
+                                       bool& sent_on_kept) {
   try {
     if (!connection_) connection_ = std::make_unique<Connection>(options_);
   } catch (const boost::system::system_error& failed) {
@@ -115,10 +116,11 @@ Result<HttpAnswer> AwsClient::exchange(std::string_view operation, const std::st
     if (const error_code failed = connection.open(options_.timeout)) return unreachable(failed);
 
   const std::string time = sigv4::time_text(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
-  const std::string date = time.substr(0, 8), target = "Kinesis_20131202." + std::string(operation);
-  const sigv4::Credential scope{options_.access_key_id, date, options_.region, "kinesis", sigv4::kTerminator};
+  const std::string date = time.substr(0, 8), service_name(service.name),
+                    target = std::string(service.target) + "." + std::string(operation);
+  const sigv4::Credential scope{options_.access_key_id, date, options_.region, service_name, sigv4::kTerminator};
   std::vector<std::pair<std::string, std::string>> fields{{"Host", connection.place->authority},
-                                                          {"Content-Type", "application/x-amz-json-1.1"},
+                                                          {"Content-Type", std::string(service.content_type)},
                                                           {"X-Amz-Date", time},
                                                           {"X-Amz-Target", target}};
   std::string names = "content-type;host;x-amz-date;x-amz-target";
@@ -137,8 +139,8 @@ Result<HttpAnswer> AwsClient::exchange(std::string_view operation, const std::st
   beast::http::request<beast::http::string_body> request{beast::http::verb::post, "/", 11, body};
   for (const auto& [name, value] : fields) request.insert(name, value);
   request.insert("Authorization", std::string(sigv4::kAlgorithm) + " Credential=" + options_.access_key_id + "/" +
-                                      date + "/" + options_.region + "/kinesis/aws4_request, SignedHeaders=" + names +
-                                      ", Signature=" + signature);
+                                      date + "/" + options_.region + "/" + service_name +
+                                      "/aws4_request, SignedHeaders=" + names + ", Signature=" + signature);
   request.prepare_payload();
   beast::http::response_parser<beast::http::string_body> parser;
   parser.body_limit(kAnswerBytesMax);

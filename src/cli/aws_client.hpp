@@ -22,12 +22,21 @@ class AwsClient {
   ~AwsClient();
   AwsClient(const AwsClient&) = delete;
 
-  /// POSTs `body` to Kinesis's operation, in JSON.
-  Result<HttpAnswer> kinesis(std::string_view operation, std::string body);
+  /// How a service is asked in JSON: the name that signatures are scoped to, what stands before an operation's name in
+  /// X-Amz-Target, and the version of the protocol.
+  struct Service {
+    std::string_view name, target, content_type;
+  };
+  static constexpr Service kKinesis{"kinesis", "Kinesis_20131202", "application/x-amz-json-1.1"},
+      kFirehose{"firehose", "Firehose_20150804", "application/x-amz-json-1.1"},
+      kMonitoring{"monitoring", "GraniteServiceVersion20100801", "application/x-amz-json-1.0"};
+  /// POSTs `body` to the service's operation.
+  Result<HttpAnswer> call(const Service& service, std::string_view operation, std::string body);
 
  private:
   struct Connection;
-  Result<HttpAnswer> exchange(std::string_view operation, const std::string& body, bool& sent_on_kept);
+  Result<HttpAnswer> exchange(const Service& service, std::string_view operation, const std::string& body,
+                              bool& sent_on_kept);
 
   const Options options_;
   std::unique_ptr<Connection> connection_;

@@ -78,7 +78,7 @@ class Tail {
   };
 
   Json call(std::string_view operation, const Json& members) {
-    auto answer = client_.kinesis(operation, members.dump());
+    auto answer = client_.call(AwsClient::kKinesis, operation, members.dump());
     if (!answer) throw std::runtime_error(answer.error().detail);
     Json body = Json::parse(answer->body, nullptr, false);
     if (body.is_discarded()) throw std::runtime_error(command_.url + " does not answer as AWS does");

@@ -128,11 +128,13 @@ INSTANTIATE_TEST_SUITE_P(
     testing::ValuesIn(std::vector<Wrong>{
         {"NoCommand",
          {},
-         "a command is missing: there are serve, check, version, health, log, tail and help\n`millrace --help` tells "
+         "a command is missing: there are serve, check, version, health, log, tail, agent and help\n`millrace --help` "
+         "tells "
          "more"},
         {"UnknownCommand",
          {"fly"},
-         "'fly' is not a command: there are serve, check, version, health, log, tail and help\n`millrace --help` tells "
+         "'fly' is not a command: there are serve, check, version, health, log, tail, agent and help\n`millrace "
+         "--help` tells "
          "more"},
         {"MisspeltCommand", {"serv"}, "'serv' is not a command; did you mean 'serve'?\n`millrace --help` tells more"},
         {"CommandAsAnOption",
@@ -140,12 +142,14 @@ INSTANTIATE_TEST_SUITE_P(
          "'--version' is not a command; did you mean 'version'?\n`millrace --help` tells more"},
         {"ControlCharacters",
          {"\x1b[2J"},
-         "'?[2J' is not a command: there are serve, check, version, health, log, tail and help\n`millrace --help` "
+         "'?[2J' is not a command: there are serve, check, version, health, log, tail, agent and help\n`millrace "
+         "--help` "
          "tells "
          "more"},
         {"OptionBeforeTheCommand",
          {"--config", "a", "serve"},
-         "'--config' is not a command: there are serve, check, version, health, log, tail and help\n`millrace serve "
+         "'--config' is not a command: there are serve, check, version, health, log, tail, agent and help\n`millrace "
+         "serve "
          "--help` "
          "tells "
          "more"},

@@ -278,7 +278,7 @@ def test_what_is_right_is_served(tmp_path):
 
 def test_mistakes_on_the_command_line():
     for words, said in [
-        (["fly"], "millrace: 'fly' is not a command: there are serve, check, version, health, log, tail and help"),
+        (["fly"], "millrace: 'fly' is not a command: there are serve, check, version, health, log, tail, agent and help"),
         (["serve", "--confg", "x"], "millrace: '--confg' is not an option of serve; did you mean '--config'?"),
         (["check", "--config"], "millrace: --config takes a value"),
         (["check", "--config", ""], "millrace: --config is empty: it takes a value"),

@@ -72,7 +72,7 @@ struct Dependencies {
   Random& random;
   Files& files;  ///< of checkpoints
   Call call;
-  /// Sleeps so long; false: it is to end.
+  /// Sleeps so long, or less where it is to end: then false, and from then on so each time.
   std::function<bool(std::chrono::milliseconds)> wait;
 };
 
