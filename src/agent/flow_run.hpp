@@ -3,6 +3,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/conversions.hpp"
@@ -32,6 +33,7 @@ class FlowRun {
   bool moved() const noexcept { return moved_; }
   void marked() noexcept { moved_ = false; }
   const Flow& flow() const noexcept { return flow_; }
+  std::uint64_t waiting_bytes() const noexcept { return bytes_; }
   /// Since it was asked.
   Counts take_counts() noexcept { return std::exchange(counts_, {}); }
 

@@ -142,6 +142,18 @@ Splitter FollowedFiles::splitter(std::uint64_t from) const {
 
 namespace {
 
+bool holds(const Mark& mark, const Descriptor& file, std::uint64_t size) {
+  return size >= mark.offset && codec::sigv4::hash_text(file.read(0, mark.head_bytes)) == mark.head &&
+         codec::sigv4::hash_text(file.read(mark.offset - mark.recent_bytes, mark.recent_bytes)) == mark.recent;
+}
+
+bool still_there(const Mark& mark) {
+  const Descriptor file(mark.path);
+  struct ::stat status {};
+  return file.stat(status) && number(status.st_dev) == mark.device && number(status.st_ino) == mark.inode &&
+         holds(mark, file, number(status.st_size));
+}
+
 template <class Found>
 void add_found(std::vector<Found>& all, const std::string& path) {
   struct ::stat status {};
@@ -278,20 +290,12 @@ bool FollowedFiles::resume(Found& found, TimePoint now) {
   if (marks_.empty()) return false;
   Descriptor opened(found.path);
   if (!opened) return false;
-  const auto holds = [&](const Mark& mark) {
-    return found.size >= mark.offset && codec::sigv4::hash_text(opened.read(0, mark.head_bytes)) == mark.head &&
-           codec::sigv4::hash_text(
-               opened.read(mark.offset - std::min(mark.offset, mark.recent_bytes), mark.recent_bytes)) == mark.recent;
-  };
   auto mark = std::find_if(marks_.begin(), marks_.end(), [&](const Mark& one) {
-    return one.device == found.device && one.inode == found.inode && holds(one);
+    return one.device == found.device && one.inode == found.inode && holds(one, opened, found.size);
   });
   if (mark == marks_.end())
     mark = std::find_if(marks_.begin(), marks_.end(), [&](const Mark& one) {
-      struct ::stat status {};
-      const bool there = ::stat(one.path.c_str(), &status) == 0 && number(status.st_ino) == one.inode &&
-                         number(status.st_dev) == one.device && number(status.st_size) >= one.offset;
-      return !there && one.offset > 0 && holds(one);
+      return one.offset > 0 && holds(one, opened, found.size) && !still_there(one);
     });
   if (mark == marks_.end()) return false;
   auto file = std::make_shared<Followed>(found.path, found.device, found.inode, splitter(mark->offset), now);
