@@ -110,7 +110,8 @@ awaitable<Environment*> Accounts::of(std::string account, std::string region) {
       }
       making->second.push_back(made);
     }
-    co_await made.wait(own_.clock, TimePoint::max());
+    const WakeUp::Why why = co_await made.wait(own_.clock, TimePoint::max());
+    if (why == WakeUp::Why::stopped) co_return nullptr;  // nobody waits any more
   }
   std::unique_ptr<House> house;
   std::exception_ptr failure;
@@ -122,7 +123,8 @@ awaitable<Environment*> Accounts::of(std::string account, std::string region) {
     failure = std::current_exception();
   }
   std::lock_guard lock(mutex_);
-  for (const WakeUp& waiting : being_made_.extract(key).mapped()) waiting.notify();
+  const auto made = being_made_.extract(key);
+  for (const WakeUp& waiting : made.mapped()) waiting.notify();
   if (failure) std::rethrow_exception(failure);
   co_return houses_.emplace(std::move(key), std::move(house)).first->second->environment.get();
 }

@@ -52,7 +52,8 @@ class Accounts {
   /// Those that the store holds something of: their logs are opened, and their delivery is for the caller to start.
   /// Once, before anything else. Throws std::runtime_error when something of it cannot be read.
   awaitable<void> load();
-  /// Made when it is asked for first. Null: there are as many as there can be.
+  /// Made when it is asked for first. Null: there are as many as there can be, or the coroutine that waits was
+  /// cancelled.
   awaitable<Environment*> of(std::string account, std::string region);
   /// Null where nobody has asked for it yet.
   Environment* find(std::string_view account, std::string_view region) const;
