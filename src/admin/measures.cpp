@@ -176,8 +176,8 @@ void Measures::add_limits() {
         for (const streams::StreamRef& stream : all_streams(part.streams))
           for (const auto& shard : stream->shards)
             if (shard->limits)
-              samples.push_back({labels_of({{"stream", stream->name}, {"shard", shard->id}}, part),
-                                 number(value(*shard->limits))});
+              samples.push_back(
+                  {labels_of({{"stream", stream->name}, {"shard", shard->id}}, part), number(value(*shard->limits))});
       return samples;
     });
   };

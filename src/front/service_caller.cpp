@@ -20,8 +20,7 @@ class InProcessCaller final : public gateway::ServiceCaller {
       answer.status = error.status;
     } else {
       const Caller caller{.environment = nullptr, .session = nullptr, .declared = call.declared};
-      answer.status =
-          co_await operations_.run(*entry, call.request_id, call.body, reply, services::Wire::json, caller);
+      answer.status = co_await operations_.run(*entry, call.request_id, call.body, reply, services::Wire::json, caller);
     }
     if (reply.pieces)
       while (reply.pieces->next(reply.body)) {

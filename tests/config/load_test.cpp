@@ -217,7 +217,8 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"UnknownKeyInASection", "listen:\n  awz: localhost:1\n",
                 "2: listen.awz: is not a known key; did you mean 'aws'?"},
         Mistake{"UnknownKeyLikeNothing", "telephone: 1\n",
-                "1: telephone: is not a known key; known here: listen, region, account_id, multi_account, data_dir, storage, tls, "
+                "1: telephone: is not a known key; known here: listen, region, account_id, multi_account, data_dir, "
+                "storage, tls, "
                 "auth, log, threads, shutdown, limits, delays, admin, streams, delivery_streams, apis"},
         Mistake{"UnknownKeyLikeNothingInASection", "log:\n  destination: stdout\n",
                 "2: log.destination: is not a known key; known here: level, format"},
