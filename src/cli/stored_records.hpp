@@ -9,7 +9,8 @@ namespace millrace::cli {
 /// Why the payload's records cannot be read here; empty: they can.
 inline std::string not_plain(const journal::Frame& frame) {
   if (frame.key_id != 0) return "sealed with key " + std::to_string(frame.key_id);
-  if (frame.flags != 0) return "of a later version of this program";
+  constexpr std::uint16_t kKnown = journal::kMovedFlag | journal::kSealFlag;
+  if ((frame.flags & ~kKnown) != 0) return "of a later version of this program";
   return {};
 }
 

@@ -37,6 +37,7 @@ def config(options):
     return f"""
 listen: {{aws: "127.0.0.1:0", gateway: "127.0.0.1:0"}}
 data_dir: data
+multi_account: true
 storage:
   mode: {options.mode}
 {durable}  memory_limit: {options.memory_limit}

@@ -9,6 +9,7 @@ import time
 import wire
 from ledger import Register
 from records import random_size
+from settings import Settings
 
 BATCH_BYTES_MAX = 3 << 20
 ITERATOR_SECONDS_MAX = 240  # an iterator lives for five minutes
@@ -299,7 +300,7 @@ class ReaderThread(Worker):
 
 
 class Changer(Worker):
-    """Tags, retention, and streams and a delivery stream that come and go."""
+    """Tags, retention, settings, and streams and a delivery stream that come and go."""
 
     def __init__(self, gate, ledger, records, streams, seed, counts):
         super().__init__(gate)
@@ -313,6 +314,7 @@ class Changer(Worker):
         self.churn_readers = {}  # key -> readers
         self.delivery = Register("delivery stream come-and-go", None, problems)
         self.shards = Register(f"open shards of {ELASTIC}", 2, problems)
+        self.settings = Settings(streams, problems)
         self.number = 0
         self.changes = 0
 
@@ -333,7 +335,9 @@ class Changer(Worker):
         kind = self.rng.random()
         if self.gate.trap.what == "reshard" or kind < 0.03:
             self.change_shards(client)
-        elif kind < 0.45:
+        elif kind < 0.25:
+            self.settings.step(client, self.rng, self.change)
+        elif kind < 0.5:
             self.change_tag(client)
         elif kind < 0.6:
             self.change_retention(client)
@@ -417,6 +421,7 @@ class Changer(Worker):
         for name, register in self.churn.items():
             self.look_at_stream(client, name, register, name in names)
         self.look_at_delivery(client)
+        self.settings.look(client)
 
     def look_at_stream(self, client, name, register, is_there):
         possible = [value for value in register.allowed if value is not None]

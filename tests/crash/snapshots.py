@@ -96,7 +96,9 @@ class Snapshots:
         self.page("DELETE", "/" + name)
 
     def log(self, command, directory):
-        ran = subprocess.run([self.run.options.binary, "log", command, "--data-dir", str(directory)], capture_output=True, text=True, timeout=wire.PATIENCE)
+        key = self.run.daemon.directory / "data" / "local-key"  # which no snapshot has in it
+        keys = ["--keys", str(key)] if key.exists() else []
+        ran = subprocess.run([self.run.options.binary, "log", command, "--data-dir", str(directory), *keys], capture_output=True, text=True, timeout=wire.PATIENCE)
         if ran.returncode:
             self.problems.add("snapshot", f"log {command} of {directory} ends with {ran.returncode}: {ran.stdout[-500:]} {ran.stderr[-500:]}")
         return ran.stdout if command == "export" else ""

@@ -57,11 +57,15 @@ class Client:
     def kinesis(self, operation, **members):
         return self.call("kinesis", operation, compact(members))
 
+    def kinesis_of(self, account, operation, **members):
+        """As an account that is not the configured one."""
+        return self.call("kinesis", operation, compact(members), HEADERS.replace("Credential=test/", f"Credential={account}/"))
+
     def firehose(self, operation, **members):
         return self.call("firehose", operation, compact(members))
 
-    def call(self, service, operation, body):
-        reply = self.exchange("POST", "/", body, f"{HEADERS}X-Amz-Target: {TARGETS[service]}{operation}\r\n")
+    def call(self, service, operation, body, headers=HEADERS):
+        reply = self.exchange("POST", "/", body, f"{headers}X-Amz-Target: {TARGETS[service]}{operation}\r\n")
         return json.loads(reply) if reply else {}
 
     def page(self, method, path):

@@ -188,3 +188,22 @@ def test_damage_of_the_log_that_is_served_is_told_by_health(start):
     reason = health["problems"][0]["reason"]
     assert f"found at the start: {file}: " in reason and "are damaged and hide records 0 to 0 of log " in reason
     assert "millrace_storage_damage_found 1\n" in http("GET", daemon.aws + "/_millrace/metrics").body.decode()
+
+
+def test_records_of_an_encrypted_stream_are_exported(start):
+    """Running, and from files that are whole; with the key that the daemon has made itself."""
+    daemon = start(environment=environment(), config=None)
+    kinesis = daemon.client("kinesis")
+    kinesis.create_stream(StreamName="s", ShardCount=1)
+    put = []
+    for encrypted_now in (False, True, False):
+        if encrypted_now:
+            kinesis.start_stream_encryption(StreamName="s", EncryptionType="KMS", KeyId="alias/aws/kinesis")
+        elif put:
+            kinesis.stop_stream_encryption(StreamName="s", EncryptionType="KMS", KeyId="alias/aws/kinesis")
+        for _ in range(5):
+            put.append(kinesis.put_record(StreamName="s", Data=MARKER, PartitionKey="k")["SequenceNumber"])
+    assert [line["sequenceNumber"] for line in exported(daemon)] == put
+    daemon.stop()
+    assert [line["sequenceNumber"] for line in exported(daemon)] == put
+    assert "sound" in log(daemon, "verify").stdout
