@@ -2,7 +2,7 @@
 """Kills a loaded daemon again and again, and looks whether it has kept what it promised.
 
 Every record that was acknowledged must be there once, in order, at its shard and number; none that was not sent, and none
-twice; numbers grow and name one record for ever; iterators from before a crash go on; streams, tags, retention and delivery
+twice; numbers grow and name one record for ever; iterators from before a crash go on; streams, tags, settings and delivery
 streams are as acknowledged; each record is in one delivered object, once all is flushed, and an object that was there has
 the same bytes ever after. See README.md."""
 
