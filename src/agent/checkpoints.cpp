@@ -17,8 +17,11 @@ Mark read_mark(const Json& from) {
                                   {"inode", &mark.inode},
                                   {"offset", &mark.offset},
                                   {"head_bytes", &mark.head_bytes},
-                                  {"recent_bytes", &mark.recent_bytes}})
-    *out = from.at(name).get<std::uint64_t>();
+                                  {"recent_bytes", &mark.recent_bytes}}) {
+    const Json& value = from.at(name);
+    if (!value.is_number_unsigned()) throw std::runtime_error("a number that nobody writes");
+    *out = value.get<std::uint64_t>();
+  }
   mark.head = from.at("head").get<std::string>();
   mark.recent = from.at("recent").get<std::string>();
   constexpr std::uint64_t kWindowMax = 4096;

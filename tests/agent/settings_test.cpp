@@ -117,11 +117,18 @@ TEST(AgentCheckpoints, ComeBackAsTheyWere) {
   EXPECT_EQ(std::get<Checkpoints>(read), all);
 }
 
+std::string with_number(const std::string& offset) {
+  return R"({"version":1,"flows":{"f":[{"path":"/a","device":1,"inode":2,"offset":)" + offset +
+         R"(,"head_bytes":0,"head":"","recent_bytes":0,"recent":""}]}})";
+}
+
 TEST(AgentCheckpoints, WhatIsNoneIsNotTakenForOne) {
+  ASSERT_TRUE(std::holds_alternative<Checkpoints>(read_checkpoints(with_number("1"))));
   const std::string text = write_checkpoints({{"f", {{"/a", 1, 2, 12, 12, 3, "aa", "bb"}}}});
   for (const std::string& wrong :
        {std::string(), std::string("{}"), std::string("SQLite format 3"), text.substr(0, text.size() / 2),
-        std::string(R"({"version":1,"flows":{"f":[{"path":"/a"}]}})"), std::string(R"({"version":1,"flows":{"f":3}})")})
+        std::string(R"({"version":1,"flows":{"f":[{"path":"/a"}]}})"), std::string(R"({"version":1,"flows":{"f":3}})"),
+        with_number("-1"), with_number("1.5"), with_number("1e300"), with_number("99999999999999999999999")})
     EXPECT_TRUE(std::holds_alternative<std::string>(read_checkpoints(wrong))) << wrong;
   EXPECT_EQ(std::get<std::string>(read_checkpoints(R"({"version":2})")),
             "is of version 2, which this agent does not know");
