@@ -1,7 +1,8 @@
 #include "agent/checkpoints.hpp"
 
-#include <array>
 #include <nlohmann/json.hpp>
+
+#include "millrace/base/write_synced.hpp"
 
 namespace millrace::agent {
 namespace {
@@ -79,13 +80,8 @@ std::variant<Checkpoints, std::string> load_checkpoints(Files& files, const std:
 std::string save_checkpoints(Files& files, const std::filesystem::path& path, const Checkpoints& all) {
   std::filesystem::path fresh = path;
   fresh += ".new";
-  const std::string text = write_checkpoints(all);
   const auto save = [&]() -> FileResult<> {
-    auto file = files.create(fresh);
-    if (!file) return file.error();
-    const std::array<ByteView, 1> pieces{ByteView(text)};
-    if (auto done = (*file)->append(pieces); !done) return done;
-    if (auto done = (*file)->sync(); !done) return done;
+    if (auto done = write_synced(files, fresh, write_checkpoints(all)); !done) return done;
     if (auto done = files.rename(fresh, path); !done) return done;
     return files.sync_directory(path.parent_path());
   };

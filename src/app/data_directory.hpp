@@ -1,5 +1,8 @@
 #pragma once
 #include <filesystem>
+#include <optional>
+
+#include "millrace/base/file_lock.hpp"
 
 namespace millrace::app {
 
@@ -8,12 +11,9 @@ class DataDirectory {
  public:
   /// Throws StartError when it cannot be made, written, or is held by another daemon.
   explicit DataDirectory(const std::filesystem::path& path);
-  ~DataDirectory();
-  DataDirectory(const DataDirectory&) = delete;
-  DataDirectory& operator=(const DataDirectory&) = delete;
 
  private:
-  int lock_ = -1;
+  std::optional<FileLock> lock_;
 };
 
 }  // namespace millrace::app

@@ -1,15 +1,12 @@
 #include "millrace/cli/agent.hpp"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <array>
 #include <optional>
 
 #include "cli/aws_client.hpp"
 #include "cli/url.hpp"
 #include "millrace/agent/agent.hpp"
+#include "millrace/base/file_lock.hpp"
 
 namespace millrace::cli {
 namespace {
@@ -92,25 +89,6 @@ class Endpoints {
   std::array<std::optional<AwsClient>, 3> clients_;
 };
 
-/// That no other agent sends the same: for as long as this lives.
-class Lock {
- public:
-  explicit Lock(std::filesystem::path path)
-      : fd_(::open((path += ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
-    held_ = fd_ >= 0 && ::flock(fd_, LOCK_EX | LOCK_NB) == 0;
-  }
-  ~Lock() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Lock(const Lock&) = delete;
-  bool opened() const noexcept { return fd_ >= 0; }
-  bool held() const noexcept { return held_; }
-
- private:
-  const int fd_;
-  bool held_ = false;
-};
-
 }  // namespace
 
 int run_agent(const AgentCommand& command, const std::function<bool(std::chrono::milliseconds)>& wait, Output& out,
@@ -138,7 +116,8 @@ int run_agent(const AgentCommand& command, const std::function<bool(std::chrono:
     out.flush();
     return 0;
   }
-  const Lock lock(settings.checkpoints);
+  // No other agent sends the same meanwhile.
+  const FileLock lock(std::filesystem::path(settings.checkpoints) += ".lock");
   if (!lock.opened()) return failed(1, settings.checkpoints.string() + " cannot be written");
   if (!lock.held()) return failed(1, settings.checkpoints.string() + " is used by another agent");
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "millrace/base/utc_text.hpp"
+#include "millrace/base/write_synced.hpp"
 
 namespace millrace::snapshots {
 
@@ -41,11 +42,7 @@ FileResult<bool> is_there(Files& files, const fs::path& path) {
 }
 
 FileResult<> write_lasting(Files& files, const fs::path& path, std::string_view text) {
-  auto file = files.create(path);
-  if (!file) return file.error();
-  const std::array<ByteView, 1> pieces{text};
-  if (auto written = (*file)->append(pieces); !written) return written;
-  if (auto synced = (*file)->sync(); !synced) return synced;
+  if (auto written = write_synced(files, path, text); !written) return written;
   return files.sync_directory(path.parent_path());
 }
 
