@@ -56,14 +56,8 @@ class Agent {
 
   void save(TimePoint now) {
     saved_at_ = now;
-    bool moved = false;
-    for (FlowRun& flow : flows_) moved = flow.moved() || moved;
-    if (!moved) return;
-    for (FlowRun& flow : flows_) checkpoints_[flow.flow().id()] = flow.marks();
-    if (checkpoints_ == saved_) {
-      for (FlowRun& flow : flows_) flow.marked();
-      return;
-    }
+    for (const FlowRun& flow : flows_) checkpoints_[flow.flow().id()] = flow.marks();
+    if (checkpoints_ == saved_) return;
     if (const std::string wrong = save_checkpoints(dependencies_.files, settings_.checkpoints, checkpoints_);
         !wrong.empty()) {
       if (!failing_) logging::error("checkpoints cannot be kept: a restart would send again", {{"reason", wrong}});
@@ -72,7 +66,6 @@ class Agent {
     }
     failing_ = false;
     saved_ = checkpoints_;
-    for (FlowRun& flow : flows_) flow.marked();
   }
 
   // As the Amazon Kinesis Agent does, by the same names.

@@ -36,7 +36,6 @@ TimePoint FlowRun::step(TimePoint now) {
     if (room > 0 && waiting_.size() < 2 * flow_.records_max)
       more = files_.poll(now, std::min<std::uint64_t>(room, 1u << 20),
                          [&](FileRecord record) { take(std::move(record), now); });
-    moved_ = true;
     if (!more) poll_at_ = now + flow_.poll;
   }
   while (!waiting_.empty() && now >= try_at_ && (full() || now - waiting_.front().read_at >= flow_.age_max))
@@ -149,7 +148,6 @@ bool FlowRun::send(TimePoint now) {
   waiting_.insert(waiting_.begin(), std::make_move_iterator(left.begin()), std::make_move_iterator(left.end()));
   bytes_ -= sent;
   counts_.bytes_sent += sent;
-  moved_ = true;
   if (!refused.empty()) {
     later(now, refused);
     return false;

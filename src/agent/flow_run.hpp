@@ -29,9 +29,6 @@ class FlowRun {
   /// Sends, without reading more. False: something is left.
   bool drain(TimePoint now);
   std::vector<Mark> marks() const;
-  /// Whether marks() has changed since it was asked.
-  bool moved() const noexcept { return moved_; }
-  void marked() noexcept { moved_ = false; }
   const Flow& flow() const noexcept { return flow_; }
   std::uint64_t waiting_bytes() const noexcept { return bytes_; }
   /// Since it was asked.
@@ -58,7 +55,6 @@ class FlowRun {
   std::uint64_t bytes_ = 0;
   TimePoint poll_at_{}, try_at_{}, warned_at_{};
   std::chrono::milliseconds backoff_{0};
-  bool moved_ = false;
   std::uint64_t unmatched_ = 0;
   Counts counts_;
 };

@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <map>
 #include <optional>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -190,10 +192,8 @@ std::vector<FollowedFiles::Found> FollowedFiles::look() {
     return std::tie(a.changed_ns, a.path) < std::tie(b.changed_ns, b.path);
   });
   // One file under two names is one.
-  for (std::size_t i = 0; i < all.size(); ++i)
-    for (std::size_t k = 0; k < i && !all[i].taken; ++k)
-      all[i].taken = all[i].device == all[k].device && all[i].inode == all[k].inode;
-  std::erase_if(all, [](const Found& found) { return found.taken; });
+  std::set<std::pair<std::uint64_t, std::uint64_t>> seen;
+  std::erase_if(all, [&seen](const Found& found) { return !seen.emplace(found.device, found.inode).second; });
   return all;
 }
 
@@ -224,15 +224,17 @@ bool FollowedFiles::poll(TimePoint now, std::size_t bytes, const Take& take) {
 }
 
 void FollowedFiles::update(std::vector<Found>& found, TimePoint now, const Take& take) {
-  for (const auto& file : files_) file->named = false;
-  for (Found& one : found)
-    for (const auto& file : files_)
-      if (!file->over && file->is(one.device, one.inode)) {
-        one.taken = true;
-        file->named = true;
-        if (file->path != one.path) file->moved = true;
-        file->path = one.path;
-      }
+  std::map<std::pair<std::uint64_t, std::uint64_t>, Found*> by_number;
+  for (Found& one : found) by_number.emplace(std::pair(one.device, one.inode), &one);
+  for (const auto& file : files_) {
+    const auto at = by_number.find({file->device, file->inode});
+    file->named = !file->over && at != by_number.end();
+    if (!file->named) continue;
+    Found& one = *at->second;
+    one.taken = true;
+    if (file->path != one.path) file->moved = true;
+    file->path = one.path;
+  }
   const std::vector<std::shared_ptr<Followed>> all = files_;
   for (const auto& file : all)
     if (!file->over && file->open() && file->rewritten()) replace(file, found, now, take);
