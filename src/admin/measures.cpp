@@ -42,15 +42,15 @@ std::vector<Sample> per_part(const Dependencies& dependencies, Value value) {
   return samples;
 }
 
-template <class Value>
-std::vector<Sample> per_shard(const Dependencies& dependencies, Value value) {
+/// A sample for each shard that has `what`, one of its pointers.
+template <class What, class Value>
+std::vector<Sample> per_shard(const Dependencies& dependencies, What what, Value value) {
   std::vector<Sample> samples;
   for (const Part& part : parts_of(dependencies))
     for (const streams::StreamRef& stream : all_streams(part.streams))
       for (const auto& shard : stream->shards)
-        if (shard->log)
-          samples.push_back({labels_of({{"stream", stream->name}, {"shard", shard->id}}, part),
-                             number(value(shard->log->progress()))});
+        if (const auto& there = (*shard).*what)
+          samples.push_back({labels_of({{"stream", stream->name}, {"shard", shard->id}}, part), number(value(*there))});
   return samples;
 }
 
@@ -157,7 +157,9 @@ void Measures::add_shards() {
   add("millrace_open_shards", "Open shards of all streams.", Kind::gauge,
       [this] { return per_part(dependencies_, [](const Part& p) { return p.streams.open_shards(); }); });
   const auto add_shard = [&](const char* name, const char* help, Kind kind, auto value) {
-    add(name, help, kind, [this, value] { return per_shard(dependencies_, value); });
+    add(name, help, kind, [this, value] {
+      return per_shard(dependencies_, &streams::Shard::log, [value](const log::Log& l) { return value(l.progress()); });
+    });
   };
   add_shard("millrace_shard_records_total", "Records ever stored in a shard.", Kind::counter,
             [](const log::Progress& p) { return p.records_total; });
@@ -170,16 +172,7 @@ void Measures::add_shards() {
 void Measures::add_limits() {
   using Limits = streams::ShardLimits;
   const auto add_shard = [&](const char* name, const char* help, auto value) {
-    add(name, help, Kind::counter, [this, value] {
-      std::vector<Sample> samples;
-      for (const Part& part : parts_of(dependencies_))
-        for (const streams::StreamRef& stream : all_streams(part.streams))
-          for (const auto& shard : stream->shards)
-            if (shard->limits)
-              samples.push_back(
-                  {labels_of({{"stream", stream->name}, {"shard", shard->id}}, part), number(value(*shard->limits))});
-      return samples;
-    });
+    add(name, help, Kind::counter, [this, value] { return per_shard(dependencies_, &streams::Shard::limits, value); });
   };
   add_shard("millrace_shard_write_throughput_exceeded_total", "Records that a shard's limits refused.",
             [](const Limits& limits) { return limits.refused_writes(); });

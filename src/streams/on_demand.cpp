@@ -31,9 +31,7 @@ std::uint32_t shards_wanted(const Stream& stream, std::uint32_t most) {
 }
 
 Uint128 middle(const HashRange& range) {
-  using Wide = unsigned __int128;
-  const auto wide = [](Uint128 value) { return Wide{value.high} << 64 | value.low; };
-  const Wide first = wide(range.first), at = first + (wide(range.last) - first) / 2 + 1;
+  const unsigned __int128 first = as_integer(range.first), at = first + (as_integer(range.last) - first) / 2 + 1;
   return {static_cast<std::uint64_t>(at >> 64), static_cast<std::uint64_t>(at)};
 }
 

@@ -11,8 +11,7 @@ namespace {
 constexpr std::uint64_t kNear = 2 * kShardCountMax;
 
 bool is_near(Uint128 a, Uint128 b) {
-  const auto number = [](Uint128 v) { return static_cast<unsigned __int128>(v.high) << 64 | v.low; };
-  return a < b ? number(b) - number(a) <= kNear : number(a) - number(b) <= kNear;
+  return a < b ? as_integer(b) - as_integer(a) <= kNear : as_integer(a) - as_integer(b) <= kNear;
 }
 
 Uint128 after(Uint128 value) { return {value.high + (value.low == ~std::uint64_t{0}), value.low + 1}; }

@@ -8,6 +8,11 @@
 /// What a reshard does to a map of shards: closes some and opens others, step by step. Without logs, clocks and state.
 namespace millrace::streams {
 
+/// For arithmetic.
+constexpr unsigned __int128 as_integer(Uint128 value) noexcept {
+  return static_cast<unsigned __int128>(value.high) << 64 | value.low;
+}
+
 /// As AWS asks of SplitShard.
 /// @error shard_not_found, shard_closed, split_point
 Result<ReshardStep> plan_split(const Stream& stream, std::uint32_t shard, Uint128 at);

@@ -161,8 +161,10 @@ std::string stream_arn(const Environment& environment, std::string_view stream) 
   return "arn:aws:kinesis:" + environment.region + ":" + environment.account_id + ":stream/" + std::string(stream);
 }
 
-ServiceError dry_run_asked() {
-  return {"DryRunOperationException", 400, "The request was rejected because the DryRun parameter was specified."};
+std::optional<ServiceError> check_dry_run(std::optional<bool> asked) {
+  if (!asked.value_or(false)) return std::nullopt;
+  return ServiceError{"DryRunOperationException", 400,
+                      "The request was rejected because the DryRun parameter was specified."};
 }
 
 ServiceError stream_not_found(const Environment& environment, std::string_view stream) {

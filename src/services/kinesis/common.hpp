@@ -54,7 +54,7 @@ std::optional<ServiceError> check_rate(const Context& context, streams::Call cal
 /// Member of operations on records: the request is checked, and nothing is done.
 inline constexpr std::string_view kDryRun = "DryRun";
 /// For it, where nothing else is wrong with the request.
-ServiceError dry_run_asked();
+std::optional<ServiceError> check_dry_run(std::optional<bool> asked);
 ServiceError stream_not_found(const Environment& environment, std::string_view stream);
 /// For GetShardIterator and GetRecords: one text for a missing stream, a missing shard and a stream in CREATING.
 ServiceError shard_not_found(const Environment& environment, std::string_view stream, std::string_view shard);

@@ -71,10 +71,7 @@ awaitable<void> get_records(Context& context, std::string_view body, Reply& repl
     co_return;
   }
 
-  if (in.dry_run.value_or(false)) {
-    reply.error = dry_run_asked();
-    co_return;
-  }
+  if ((reply.error = check_dry_run(in.dry_run))) co_return;
   streams::ShardLimits* const limits = shard->limits.get();
   if (limits && !limits->begin_read(environment.clock.now())) {
     reply.error =

@@ -40,7 +40,7 @@ awaitable<Outcome<Output>> get_shard_iterator(Context& context, Input in) {
   const Outcome<log::Position> position =
       co_await find_position(environment, stream, *shard, in.start, now, "GetShardIterator");
   if (!position) co_return position.error();
-  if (in.dry_run.value_or(false)) co_return dry_run_asked();
+  if (auto refused = check_dry_run(in.dry_run)) co_return *refused;
   co_return Output{write_iterator(environment, *stream, *shard, *position)};
 }
 

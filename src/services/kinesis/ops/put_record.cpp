@@ -115,10 +115,7 @@ void put_record_now(Context& context, std::string_view body, Reply& reply, std::
       return;
     }
     if (in.after && (reply.error = check_ordering(environment, *stream, *in.after))) return;
-    if (in.dry_run.value_or(false)) {
-      reply.error = dry_run_asked();
-      return;
-    }
+    if ((reply.error = check_dry_run(in.dry_run))) return;
     scratch->entries.clear();
     scratch->entries.push_back(
         {in.key, in.data.bytes, in.explicit_hash ? std::string_view(*in.explicit_hash) : std::string_view{}, false});

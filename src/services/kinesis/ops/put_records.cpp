@@ -199,10 +199,7 @@ void put_records_now(Context& context, std::string_view body, Reply& reply, std:
     }
     stream = *found;
     if ((reply.error = check_sizes(in, stream->settings.record_bytes_max()))) return;
-    if (in.dry_run.value_or(false)) {
-      reply.error = dry_run_asked();
-      return;
-    }
+    if ((reply.error = check_dry_run(in.dry_run))) return;
     scratch->entries.clear();
     for (const Entry& entry : in.records)
       scratch->entries.push_back({entry.key, entry.data.bytes,

@@ -323,10 +323,7 @@ awaitable<void> subscribe_to_shard(Context& context, std::string_view body, Repl
     reply.error = from.error();
     co_return;
   }
-  if (in.dry_run.value_or(false)) {
-    reply.error = dry_run_asked();
-    co_return;
-  }
+  if ((reply.error = check_dry_run(in.dry_run))) co_return;
   Reservation kept = Reservation::take(environment.budget, Account::replies, kKeptBytes);
   if (!kept) {
     reply.error =
