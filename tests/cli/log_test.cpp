@@ -19,6 +19,7 @@
 #include "millrace/streams/streams.hpp"
 #include "support/keys.hpp"
 #include "support/run.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace millrace::cli {
 namespace {
@@ -656,9 +657,8 @@ TEST_F(LogCommandTest, AnOutputThatCannotBeWrittenIsAnErrorAndOneThatIsClosedIsN
 }
 
 TEST(HeldByDaemon, IsSeenByTheLockThatItHas) {
-  char name[] = "/tmp/millrace-lock-XXXXXX";
-  ASSERT_NE(::mkdtemp(name), nullptr);
-  const fs::path directory = name;
+  const test::TemporaryDirectory own;
+  const fs::path& directory = own.path();
   EXPECT_FALSE(held_by_daemon(directory));
   const int lock = ::open((directory / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   ASSERT_GE(lock, 0);
@@ -667,7 +667,6 @@ TEST(HeldByDaemon, IsSeenByTheLockThatItHas) {
   EXPECT_TRUE(held_by_daemon(directory));
   ::close(lock);
   EXPECT_FALSE(held_by_daemon(directory));
-  fs::remove_all(directory);
 }
 
 TEST(ParseTime, TakesTimesInUtcOrWithAnOffset) {

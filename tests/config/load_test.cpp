@@ -323,7 +323,7 @@ TEST_F(ConfigFile, ThatCannotBeReadIsNamedWithTheReason) {
 TEST_F(ConfigFile, ThatMayNotBeReadIsNamedWithTheReason) {
   write("region: a\n");
   std::filesystem::permissions("millrace.yaml", std::filesystem::perms::none);
-  std::filesystem::permissions(directory_, std::filesystem::perms::all);
+  std::filesystem::permissions(directory_.path(), std::filesystem::perms::all);
   // Root may read everything, but not in the name of another.
   const uid_t before = static_cast<uid_t>(setfsuid(geteuid() == 0 ? 65534 : geteuid()));
   const auto result = load("millrace.yaml", {});

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "millrace/config/config.hpp"
+#include "support/temporary_directory.hpp"
 #include "support/text.hpp"
 
 namespace millrace::config {
@@ -17,15 +18,8 @@ namespace millrace::config {
 /// A config file in a directory of its own, which is the working directory meanwhile.
 class ConfigFile : public testing::Test {
  protected:
-  ConfigFile() : before_(std::filesystem::current_path()) {
-    std::string pattern = (std::filesystem::temp_directory_path() / "millrace-config-XXXXXX").string();
-    directory_ = mkdtemp(pattern.data());
-    std::filesystem::current_path(directory_);
-  }
-  ~ConfigFile() override {
-    std::filesystem::current_path(before_);
-    std::filesystem::remove_all(directory_);
-  }
+  ConfigFile() : before_(std::filesystem::current_path()) { std::filesystem::current_path(directory_.path()); }
+  ~ConfigFile() override { std::filesystem::current_path(before_); }
 
   static std::filesystem::path write(std::string_view text, std::string_view name = "millrace.yaml") {
     std::filesystem::path path = name;
@@ -46,7 +40,7 @@ class ConfigFile : public testing::Test {
     return test::without_prefix(error(text), "millrace.yaml:");
   }
 
-  std::filesystem::path directory_;
+  test::TemporaryDirectory directory_;
 
  private:
   std::filesystem::path before_;

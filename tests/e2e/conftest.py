@@ -1,5 +1,6 @@
 """A daemon for a test: its own data directory, ports that the kernel picks, real sockets."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -220,16 +221,30 @@ def start(tmp_path):
             daemon.kill()
 
 
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory):
-    """One daemon with the default config for a module's tests; they keep out of each other's way by names."""
-    daemon = Daemon(tmp_path_factory.mktemp("daemon"))
+@contextlib.contextmanager
+def running(*arguments):
+    """A daemon that is started, and stopped in order unless something failed."""
+    daemon = Daemon(*arguments)
     daemon.start()
     try:
         yield daemon
         daemon.stop()
     finally:
         daemon.kill()
+
+
+def wait_until(true):
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, "did not happen"
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory):
+    """One daemon with the default config for a module's tests; they keep out of each other's way by names."""
+    with running(tmp_path_factory.mktemp("daemon")) as daemon:
+        yield daemon
 
 
 @pytest.fixture

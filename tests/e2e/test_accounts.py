@@ -7,7 +7,7 @@ import boto3
 import botocore.config
 import botocore.exceptions
 import pytest
-from conftest import Daemon
+from conftest import running
 
 A, B = "111122223333", "444455556666"
 KEYS = {A: "AKIATEAMA00000000001", B: B}
@@ -40,11 +40,10 @@ def daemon(tmp_path):
     credentials.touch(0o600)
     credentials.write_text(f"[a]\naws_access_key_id = {KEYS[A]}\naws_secret_access_key = secret of {A}\naws_account_id = {A}\n"
                            f"[b]\naws_access_key_id = {KEYS[B]}\naws_secret_access_key = secret of {B}\n")
-    daemon = Daemon(tmp_path, "multi_account: true\nauth: {credentials: credentials}\nstorage: {mode: durable}\n"
-                              "streams:\n  - {StreamName: s, ShardCount: 1}\n")
-    daemon.start()
-    yield daemon
-    daemon.stop()
+    config = ("multi_account: true\nauth: {credentials: credentials}\nstorage: {mode: durable}\n"
+              "streams:\n  - {StreamName: s, ShardCount: 1}\n")
+    with running(tmp_path, config) as daemon:
+        yield daemon
 
 
 def test_nothing_mixes_also_after_a_restart(daemon):

@@ -7,12 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import boto3
 import pytest
 
-from conftest import BINARY, CLEAN_ENVIRONMENT, PATIENCE, http
+from conftest import BINARY, CLEAN_ENVIRONMENT, PATIENCE, http, wait_until
 
 FAST = {"minTimeBetweenFilePollsMillis": 10, "maxBufferAgeMillis": 1000, "maxBufferSizeRecords": 1, "initialPosition": "START_OF_FILE"}
 
@@ -70,13 +69,6 @@ def sent(kinesis, stream):
         iterator = page["NextShardIterator"]
 
 
-def until(holds):
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, "it never holds"
-        time.sleep(0.01)
-
-
 def write(path, *lines):
     with open(path, "ab") as file:
         for line in lines:
@@ -92,11 +84,11 @@ def test_each_line_arrives_once_through_rotations_and_restarts(run, tmp_path, ki
     agent = run({"filePattern": f"{tmp_path}/app.log*", "kinesisStream": stream, "partitionKeyOption": "DETERMINISTIC"})
     write(log, *numbered(0, 10))
     agent.start()
-    until(lambda: len(sent(kinesis, stream)) == 10)
+    wait_until(lambda: len(sent(kinesis, stream)) == 10)
     write(log, *numbered(10, 15))
     log.rename(tmp_path / "app.log.1")  # while it may not all be read
     write(log, *numbered(15, 20))
-    until(lambda: len(sent(kinesis, stream)) == 20)
+    wait_until(lambda: len(sent(kinesis, stream)) == 20)
     agent.end()
 
     write(log, *numbered(20, 25))
@@ -104,11 +96,11 @@ def test_each_line_arrives_once_through_rotations_and_restarts(run, tmp_path, ki
     os.replace(log, tmp_path / "app.log.1")
     write(log, *numbered(25, 30))
     agent.start()
-    until(lambda: len(sent(kinesis, stream)) == 30)
+    wait_until(lambda: len(sent(kinesis, stream)) == 30)
     shutil.copyfile(log, tmp_path / "app.log.0")  # then what logrotate calls copytruncate
     os.truncate(log, 0)
     write(log, *numbered(30, 35))
-    until(lambda: len(sent(kinesis, stream)) == 35)
+    wait_until(lambda: len(sent(kinesis, stream)) == 35)
     agent.end()
     assert sent(kinesis, stream) == [line + b"\n" for line in numbered(0, 35)]
 
@@ -121,20 +113,20 @@ def test_a_kill_loses_nothing_and_one_that_waits_is_sent_later(run, tmp_path, st
     agent = run({"filePattern": str(log), "kinesisStream": "s"}, **{"kinesis.endpoint": daemon.aws})
     write(log, *numbered(0, 500))
     agent.start()
-    until(lambda: len(sent(client, "s")) > 100)
+    wait_until(lambda: len(sent(client, "s")) > 100)
     agent.end(signal.SIGKILL)
     write(log, *numbered(500, 600))
     agent.start()
-    until(lambda: sent(client, "s")[-1:] == [b"line 599\n"])
+    wait_until(lambda: sent(client, "s")[-1:] == [b"line 599\n"])
     agent.end()
     arrived = sent(client, "s")
     assert list(dict.fromkeys(arrived)) == [line + b"\n" for line in numbered(0, 600)]
     client.delete_stream(StreamName="s")
     write(log, *numbered(600, 610))
     agent.start()
-    until(lambda: "ResourceNotFoundException" in (tmp_path / "agent.log").read_text())
+    wait_until(lambda: "ResourceNotFoundException" in (tmp_path / "agent.log").read_text())
     client.create_stream(StreamName="s", ShardCount=1)
-    until(lambda: sent(client, "s") == [line + b"\n" for line in numbered(600, 610)])
+    wait_until(lambda: sent(client, "s") == [line + b"\n" for line in numbered(600, 610)])
     agent.end()
 
 
@@ -153,7 +145,7 @@ def test_records_are_put_together_and_converted(run, tmp_path, kinesis, daemon, 
     write(tmp_path / "a.csv", b"header", b'1;"x";\xc3\xa9', b"2")
     write(tmp_path / "access.log", apache.encode(), b"no such line")
     agent.start()
-    until(lambda: len(sent(kinesis, stream)) == 3 and len(sent(kinesis, others[0])) == 2 and sent(kinesis, others[1]))
+    wait_until(lambda: len(sent(kinesis, stream)) == 3 and len(sent(kinesis, others[0])) == 2 and sent(kinesis, others[1]))
     agent.end()
     assert sent(kinesis, stream) == [b"2026-01-01 failedat aat b\n", b"2026-01-02 fine\n", b"2026-01-03\n"]
     assert [json.loads(r) for r in sent(kinesis, others[0])] == [{"a": "1", "b": '"x"', "c": "é"}, {"a": "2", "b": None, "c": None}]
@@ -188,7 +180,7 @@ def test_firehose_gets_lines_too(run, tmp_path, firehose):
     write(tmp_path / "app.log", *numbered(0, 700))
     agent.start()
     checkpoints, size = tmp_path / "millrace-agent.checkpoints", (tmp_path / "app.log").stat().st_size
-    until(lambda: checkpoints.exists() and f'"offset": {size}' in checkpoints.read_text())
+    wait_until(lambda: checkpoints.exists() and f'"offset": {size}' in checkpoints.read_text())
     agent.end()
     objects = client("s3").list_objects_v2(Bucket="bucket")["Contents"]
     bodies = [client("s3").get_object(Bucket="bucket", Key=one["Key"])["Body"].read() for one in sorted(objects, key=lambda o: o["LastModified"])]

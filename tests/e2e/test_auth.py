@@ -6,7 +6,7 @@ import boto3
 import botocore.config
 import botocore.exceptions
 import pytest
-from conftest import CLEAN_ENVIRONMENT, PATIENCE, Daemon, http
+from conftest import CLEAN_ENVIRONMENT, PATIENCE, http, running
 
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 CONFIG = "auth: {credentials: credentials}\n"
@@ -17,10 +17,8 @@ def daemon(tmp_path):
     credentials = tmp_path / "credentials"
     credentials.touch(0o600)
     credentials.write_text(f"[one]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n")
-    daemon = Daemon(tmp_path, CONFIG)
-    daemon.start()
-    yield daemon
-    daemon.stop()
+    with running(tmp_path, CONFIG) as daemon:
+        yield daemon
 
 
 def client(daemon, service="kinesis", key=KEY, secret=SECRET, region="us-east-1", token=None):

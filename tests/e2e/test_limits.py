@@ -6,7 +6,7 @@ import time
 import botocore.exceptions
 import pytest
 
-from conftest import PATIENCE, Daemon, http
+from conftest import PATIENCE, http, running
 
 CONFIG = """
 limits: {enforce: true, exempt: ['bulk*']}
@@ -18,13 +18,8 @@ RETRYING = {"retries": {"mode": "standard", "total_max_attempts": 12}}
 
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory):
-    daemon = Daemon(tmp_path_factory.mktemp("limited"), CONFIG)
-    daemon.start()
-    try:
+    with running(tmp_path_factory.mktemp("limited"), CONFIG) as daemon:
         yield daemon
-        daemon.stop()
-    finally:
-        daemon.kill()
 
 
 def refused(call, code):

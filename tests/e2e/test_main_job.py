@@ -4,11 +4,10 @@ import datetime
 import json
 import re
 import subprocess
-import time
 
 import pytest
 
-from conftest import CLEAN_ENVIRONMENT, PATIENCE, http
+from conftest import CLEAN_ENVIRONMENT, PATIENCE, http, wait_until
 
 OBJECT = re.compile(
     r"rawdata/(\d{4})/(\d\d)/(\d\d)/(\d\d)/"
@@ -121,13 +120,6 @@ def test_the_buffer_is_delivered_by_its_size_without_a_flush(start):
     wait_until(lambda: daemon.delivered())
     daemon.flush()
     assert daemon.delivered().count(b"\n") == 12
-
-
-def wait_until(true):
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, "did not happen"
-        time.sleep(0.02)
 
 
 def test_the_same_api_answers_on_the_aws_listener(daemon):

@@ -14,6 +14,7 @@
 #include "journal/footer.hpp"
 #include "millrace/base/random.hpp"
 #include "support/run.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace millrace::journal {
 namespace {
@@ -223,10 +224,9 @@ TEST_F(IndexedJournal, FramesAreFoundInTheFileInUseAndInFinishedOnesAndAfterASta
 }
 
 TEST_F(IndexedJournal, OnADiskFilesRollAreUsedAgainAndRead) {
-  std::string pattern = (std::filesystem::temp_directory_path() / "millrace-journal-XXXXXX").native();
-  ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+  const test::TemporaryDirectory own;
   system_ = make_system_files();
-  options_.directory = pattern;
+  options_.directory = own.path();
   options_.file_bytes = 512 * 1024;
   for (const bool sync : {true, false}) {
     options_.sync = sync;
@@ -256,7 +256,7 @@ TEST_F(IndexedJournal, OnADiskFilesRollAreUsedAgainAndRead) {
     check();
   }
   journal_.reset();
-  EXPECT_TRUE(system_->remove_all(pattern));
+  EXPECT_TRUE(system_->remove_all(own.path()));
 }
 
 TEST_F(IndexedJournal, PlacesBeginWhereTheyAreAskedAndEndAtTheBytes) {

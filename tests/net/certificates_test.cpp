@@ -7,6 +7,8 @@
 
 #include <fstream>
 
+#include "support/temporary_directory.hpp"
+
 namespace millrace::net {
 namespace {
 
@@ -20,12 +22,6 @@ const SystemTime kNow = std::chrono::system_clock::from_time_t(1'800'000'000);
 
 class KeptCertificatesTest : public testing::Test {
  protected:
-  KeptCertificatesTest() {
-    std::string pattern = (fs::temp_directory_path() / "millrace-tls-XXXXXX").string();
-    directory = ::mkdtemp(pattern.data());
-  }
-  ~KeptCertificatesTest() override { fs::remove_all(directory); }
-
   KeptCertificates keep(SystemTime now = kNow, const std::vector<std::string>& names = {"a.test"}) {
     auto kept = keep_certificates(directory / "tls", names, now);
     if (!kept) throw std::runtime_error(kept.error().detail);
@@ -46,7 +42,8 @@ class KeptCertificatesTest : public testing::Test {
     return status.st_mode & 0777;
   }
 
-  fs::path directory;
+  test::TemporaryDirectory temporary;
+  const fs::path directory = temporary.path();
 };
 
 TEST_F(KeptCertificatesTest, AreMadeOnceAndTakenAgain) {

@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "support/run.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace millrace::objects {
 namespace {
@@ -231,19 +232,14 @@ TEST(Tree, ClearRemovesEveryBucket) {
 
 class RealTree : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "millrace-tree-XXXXXX").native();
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    home_ = name;
-  }
-  void TearDown() override { fs::remove_all(home_); }
   static std::string content(const fs::path& path) {
     std::ifstream in(path, std::ios::binary);
     std::ostringstream out;
     out << in.rdbuf();
     return out.str();
   }
-  fs::path home_;
+  test::TemporaryDirectory own_;
+  const fs::path home_ = own_.path();
 };
 
 TEST_F(RealTree, KeepsHostileKeysApartInsideItsBucket) {

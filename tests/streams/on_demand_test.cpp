@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "millrace/streams/control.hpp"
+#include "streams/world.hpp"
 #include "support/run.hpp"
 
 namespace millrace::streams {
@@ -14,13 +15,7 @@ using namespace std::chrono_literals;
 using std::chrono::days;
 
 /// A stream on demand whose account has limits.
-struct OnDemand : testing::Test {
-  ManualClock clock;
-  MemoryBudget budget{256u << 20};
-  std::unique_ptr<Random> random = make_seeded_random(1);
-  std::unique_ptr<state::Store> store = state::make_memory_store();
-  std::unique_ptr<log::Engine> engine = log::make_memory_engine(clock, budget);
-  boost::asio::io_context context{1};
+struct OnDemand : World {
   Options options;
   std::unique_ptr<Streams> streams;
 

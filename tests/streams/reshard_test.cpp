@@ -9,6 +9,7 @@
 #include <set>
 #include <thread>
 
+#include "streams/world.hpp"
 #include "support/run.hpp"
 
 namespace millrace::streams {
@@ -41,13 +42,7 @@ std::vector<Record> records_of(const log::ReadBatch& batch) {
   return found;
 }
 
-struct Resharding : testing::Test {
-  ManualClock clock;
-  MemoryBudget budget{256u << 20};
-  std::unique_ptr<Random> random = make_seeded_random(1);
-  std::unique_ptr<state::Store> store = state::make_memory_store();
-  std::unique_ptr<log::Engine> engine = log::make_memory_engine(clock, budget);
-  boost::asio::io_context context{1};
+struct Resharding : World {
   Options options;
   std::unique_ptr<Streams> streams;
 

@@ -5,6 +5,7 @@
 #include <boost/multiprecision/cpp_int.hpp>
 #include <set>
 
+#include "streams/world.hpp"
 #include "support/run.hpp"
 
 namespace millrace::streams {
@@ -28,14 +29,8 @@ TEST(EqualRanges, PartitionAllHashesInStepsOfTheFloor) {
   }
 }
 
-struct Fixture : ::testing::Test {
-  ManualClock clock;
-  MemoryBudget budget{64u << 20};
-  std::unique_ptr<Random> random = make_seeded_random(1);
-  std::unique_ptr<state::Store> store = state::make_memory_store();
-  std::unique_ptr<log::Engine> engine = log::make_memory_engine(clock, budget);
-  boost::asio::io_context context{1};
-
+struct Fixture : World {
+  Fixture() : World(64u << 20) {}
   std::unique_ptr<Streams> open(Options options = {}) {
     return run(context, make_streams(clock, *random, *store, *engine, options));
   }
